@@ -1,0 +1,43 @@
+"""Ochno Operated: USB-C switches ("hubs") in meeting rooms."""
+
+from homeassistant.const import Platform
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.aiohttp_client import async_get_clientsession
+from homeassistant.helpers.device_registry import AnyDeviceEntry
+
+from .const import CONF_SERVER, DOMAIN
+from .coordinator import OchnoConfigEntry, OchnoCoordinator
+from .oauth import OchnoSession
+from .operated.client import OperatedClient
+
+PLATFORMS = [Platform.BINARY_SENSOR, Platform.SENSOR]
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bool:
+    """Set up one Ochno Operated account."""
+    session = await OchnoSession.create(hass, entry)
+    client = OperatedClient(
+        async_get_clientsession(hass), entry.data[CONF_SERVER], session.access_token
+    )
+    coordinator = OchnoCoordinator(hass, entry, client)
+    # Another session for this entry must not start while this one still fetches tokens.
+    entry.async_on_unload(session.settle)
+    await coordinator.async_config_entry_first_refresh()
+    entry.runtime_data = coordinator
+    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    return True
+
+
+async def async_unload_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bool:
+    """Unload one Ochno Operated account."""
+    return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+
+
+async def async_remove_config_entry_device(
+    hass: HomeAssistant, entry: OchnoConfigEntry, device: AnyDeviceEntry
+) -> bool:
+    """Let the user delete a device whose hub is no longer in the account."""
+    present = {entry.unique_id, *entry.runtime_data.data}
+    return not any(
+        domain == DOMAIN and identifier in present for domain, identifier in device.identifiers
+    )

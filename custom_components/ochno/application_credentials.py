@@ -1,0 +1,35 @@
+"""The dialog in which a user enters the client ID and secret created at Ochno Operated."""
+
+from contextlib import suppress
+
+from homeassistant.components.application_credentials import ClientCredential
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.config_entry_oauth2_flow import (
+    AUTH_CALLBACK_PATH,
+    MY_AUTH_CALLBACK_PATH,
+)
+from homeassistant.helpers.network import NoURLAvailableError, get_url
+
+from .const import PRODUCTION
+from .oauth import SCOPES, OchnoImplementation
+
+
+async def async_get_auth_implementation(
+    hass: HomeAssistant, auth_domain: str, credential: ClientCredential
+) -> OchnoImplementation:
+    """Return the OAuth2 implementation for one credential."""
+    return OchnoImplementation(hass, auth_domain, credential)
+
+
+async def async_get_description_placeholders(hass: HomeAssistant) -> dict[str, str]:
+    """Return what the dialog tells the user to enter at Ochno Operated."""
+    redirect_uri = MY_AUTH_CALLBACK_PATH
+    if "my" not in hass.config.components:
+        # Home Assistant then uses the address that the browser is at, which is not known here.
+        with suppress(NoURLAvailableError):
+            redirect_uri = get_url(hass, prefer_external=True) + AUTH_CALLBACK_PATH
+    return {
+        "server_url": PRODUCTION,
+        "redirect_uri": redirect_uri,
+        "scopes": ", ".join(SCOPES),
+    }

@@ -1,0 +1,151 @@
+"""Binary sensors: what is plugged in, what is active, and how the hub is."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import override
+
+from homeassistant.components.binary_sensor import (
+    BinarySensorDeviceClass,
+    BinarySensorEntity,
+    BinarySensorEntityDescription,
+)
+from homeassistant.const import EntityCategory
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .coordinator import OchnoConfigEntry
+from .entity import OchnoHubEntity, add_hub_entities
+from .operated.models import Hub
+
+PARALLEL_UPDATES = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OchnoBinarySensorEntityDescription(BinarySensorEntityDescription):
+    """A fact of a hub; `None` from `is_on_fn` means that the hub does not report it."""
+
+    is_on_fn: Callable[[Hub], bool | None]
+    available_offline: bool = False
+
+
+BINARY_SENSORS: tuple[OchnoBinarySensorEntityDescription, ...] = (
+    OchnoBinarySensorEntityDescription(
+        key="in_use",
+        translation_key="in_use",
+        device_class=BinarySensorDeviceClass.OCCUPANCY,
+        is_on_fn=lambda hub: hub.in_use,
+    ),
+    OchnoBinarySensorEntityDescription(
+        key="connectivity",
+        device_class=BinarySensorDeviceClass.CONNECTIVITY,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        is_on_fn=lambda hub: hub.online,
+        available_offline=True,
+    ),
+    OchnoBinarySensorEntityDescription(
+        key="room_system",
+        translation_key="room_system",
+        is_on_fn=lambda hub: hub.room_system,
+    ),
+    OchnoBinarySensorEntityDescription(
+        key="admin_mode",
+        translation_key="admin_mode",
+        is_on_fn=lambda hub: hub.admin_mode,
+    ),
+    OchnoBinarySensorEntityDescription(
+        key="overheating",
+        translation_key="overheating",
+        device_class=BinarySensorDeviceClass.PROBLEM,
+        is_on_fn=lambda hub: hub.overheating,
+    ),
+    OchnoBinarySensorEntityDescription(
+        key="external_room_system",
+        translation_key="external_room_system",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        is_on_fn=lambda hub: hub.external_room_system,
+    ),
+    OchnoBinarySensorEntityDescription(
+        key="room_system_sync",
+        translation_key="room_system_sync",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        is_on_fn=lambda hub: hub.room_system_sync,
+    ),
+)
+
+
+@cache
+def port_binary_sensors(number: int) -> tuple[OchnoBinarySensorEntityDescription, ...]:
+    """Describe the binary sensors of one port."""
+    return (
+        OchnoBinarySensorEntityDescription(
+            key=f"port_{number}_connected",
+            translation_key="port_connected",
+            translation_placeholders={"port": str(number)},
+            device_class=BinarySensorDeviceClass.PLUG,
+            is_on_fn=lambda hub: port.connected if (port := hub.port(number)) else None,
+        ),
+        OchnoBinarySensorEntityDescription(
+            key=f"port_{number}_active",
+            translation_key="port_active",
+            translation_placeholders={"port": str(number)},
+            is_on_fn=lambda hub: port.active if (port := hub.port(number)) else None,
+        ),
+    )
+
+
+@cache
+def connection_binary_sensor(name: str) -> OchnoBinarySensorEntityDescription:
+    """Describe the binary sensor of one of the hub's own USB connections."""
+
+    def is_on(hub: Hub) -> bool | None:
+        return connection.connected if (connection := hub.connection(name)) else None
+
+    return OchnoBinarySensorEntityDescription(
+        key=f"connection_{name}",
+        translation_key="connection",
+        translation_placeholders={"name": name.upper()},
+        device_class=BinarySensorDeviceClass.PLUG,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        is_on_fn=is_on,
+    )
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: OchnoConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add a binary sensor for every fact that a hub reports."""
+    add_hub_entities(entry, async_add_entities, _describe, OchnoBinarySensor)
+
+
+def _describe(hub: Hub) -> Iterator[OchnoBinarySensorEntityDescription]:
+    for description in (
+        *BINARY_SENSORS,
+        *(description for port in hub.ports for description in port_binary_sensors(port.number)),
+        *(connection_binary_sensor(connection.name) for connection in hub.connections),
+    ):
+        if description.is_on_fn(hub) is not None:
+            yield description
+
+
+class OchnoBinarySensor(OchnoHubEntity, BinarySensorEntity):
+    """A fact of a hub that is true or false."""
+
+    entity_description: OchnoBinarySensorEntityDescription
+
+    @property
+    @override
+    def available(self) -> bool:
+        if self.entity_description.available_offline:
+            return self.coordinator.last_update_success and self._hub_id in self.coordinator.data
+        return super().available
+
+    @property
+    @override
+    def is_on(self) -> bool | None:
+        return self.entity_description.is_on_fn(self.hub)

@@ -1,0 +1,243 @@
+"""The dialog that links an Ochno Operated account: server, credentials, sign-in."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from ipaddress import ip_address
+import logging
+from typing import Any, override
+
+import probatio
+from yarl import URL
+
+from homeassistant.config_entries import SOURCE_REAUTH, SOURCE_RECONFIGURE, ConfigFlowResult
+from homeassistant.data_entry_flow import AbortFlow
+from homeassistant.exceptions import (
+    ImplementationUnavailableError,
+    OAuth2TokenRequestBaseError,
+    OAuth2TokenRequestReauthError,
+)
+from homeassistant.helpers.aiohttp_client import async_get_clientsession
+from homeassistant.helpers.config_entry_oauth2_flow import (
+    AbstractOAuth2FlowHandler,
+    async_get_implementations,
+)
+from homeassistant.helpers.selector import SelectOptionDict, SelectSelector, SelectSelectorConfig
+
+from .const import CONF_SERVER, DOMAIN, LOGGER, PRODUCTION, STAGING
+from .oauth import SCOPES, OchnoImplementation, Token, UnknownTokenAnswerError, granted_scopes
+from .operated.client import OperatedClient
+from .operated.errors import (
+    OperatedError,
+    OperatedForbiddenError,
+    OperatedResponseError,
+    OperatedStatusError,
+    OperatedUnauthorizedError,
+)
+
+
+class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
+    """Link an account, sign in again, or change server and credentials."""
+
+    DOMAIN = DOMAIN
+
+    flow_impl: OchnoImplementation
+    _server: str
+
+    @property
+    @override
+    def logger(self) -> logging.Logger:
+        return LOGGER
+
+    @property
+    @override
+    def extra_authorize_data(self) -> dict[str, str]:
+        return {"scope": " ".join(SCOPES)}
+
+    @override
+    async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Choose the server."""
+        # Asked for first: the frontend starts this flow anew once credentials are there.
+        with suppress(ImplementationUnavailableError):
+            if not await async_get_implementations(self.hass, DOMAIN):
+                return self.async_abort(reason="missing_credentials")
+        errors = {}
+        if user_input is not None:
+            if (server := _base_url(user_input[CONF_SERVER])) is not None:
+                self._server = server
+                return await self.async_step_pick_implementation()
+            errors[CONF_SERVER] = "invalid_server"
+        elif self.source == SOURCE_RECONFIGURE:
+            user_input = dict(self._get_reconfigure_entry().data)
+        return self.async_show_form(
+            step_id="user",
+            data_schema=self.add_suggested_values_to_schema(_SERVER_SCHEMA, user_input),
+            errors=errors,
+        )
+
+    async def async_step_reconfigure(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Change the server or the credentials of an account."""
+        return await self.async_step_user()
+
+    async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
+        """Sign in again, because Ochno Operated no longer accepts the tokens."""
+        return await self.async_step_reauth_confirm()
+
+    async def async_step_reauth_confirm(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Sign in again once the user is there to do so."""
+        entry = self._get_reauth_entry()
+        if user_input is None:
+            return self.async_show_form(
+                step_id="reauth_confirm", description_placeholders={"account": entry.title}
+            )
+        self._server = entry.data[CONF_SERVER]
+        return await self.async_step_pick_implementation(
+            {"implementation": entry.data["auth_implementation"]}
+        )
+
+    @override
+    async def async_generate_authorize_url(self) -> str:
+        """Return where the user signs in; the vendor documents `%20` between scopes, not `+`."""
+        self.flow_impl.use_server(self._server)
+        return (await super().async_generate_authorize_url()).replace("+", "%20")
+
+    @override
+    async def async_step_authorize_rejected(self, data: None = None) -> ConfigFlowResult:
+        """Say why there was no sign-in."""
+        match self.external_data["error"]:
+            case "access_denied":
+                return self.async_abort(reason="access_denied")
+            case "invalid_scope":
+                return self.async_abort(
+                    reason="scope_missing", description_placeholders=_SCOPES_PLACEHOLDER
+                )
+        return await super().async_step_authorize_rejected(data)
+
+    @override
+    async def async_step_creation(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Exchange the code; unlike Home Assistant's own step, tell the failures apart."""
+        try:
+            token = await self.flow_impl.async_resolve_external_data(self.external_data)
+        except OAuth2TokenRequestReauthError:
+            return self.async_abort(reason="credentials_refused")
+        except UnknownTokenAnswerError:
+            return self.async_abort(reason="answer_not_understood")
+        except OAuth2TokenRequestBaseError:
+            return self.async_abort(
+                reason="cannot_connect", description_placeholders={"server": self._server}
+            )
+        return await self.async_oauth_create_entry(
+            {"auth_implementation": self.flow_impl.domain, "token": token}
+        )
+
+    @override
+    async def async_oauth_create_entry(self, data: dict[str, Any]) -> ConfigFlowResult:
+        """Create or update the entry, once its hubs could be read."""
+        ids, title = await self._account(data["token"])
+        data = {**data, CONF_SERVER: self._server}
+        if self.source in (SOURCE_REAUTH, SOURCE_RECONFIGURE):
+            entry = (
+                self._get_reauth_entry()
+                if self.source == SOURCE_REAUTH
+                else self._get_reconfigure_entry()
+            )
+            if entry.unique_id not in ids:
+                return self.async_abort(
+                    reason="wrong_account", description_placeholders={"account": entry.title}
+                )
+            return self.async_update_reload_and_abort(entry, data=data)
+        await self.async_set_unique_id(ids[0])
+        self._abort_if_unique_id_configured()
+        return self.async_create_entry(title=title, data=data)
+
+    async def _account(self, token: Token) -> tuple[list[str], str]:
+        """Return the ids that the entry may go by, best first, and a title.
+
+        Raises AbortFlow unless hubs can be read with this token.
+        """
+
+        async def token_source(refused: str | None) -> str:
+            if refused is not None:
+                raise OperatedUnauthorizedError
+            access_token: str = token["access_token"]
+            return access_token
+
+        client = OperatedClient(async_get_clientsession(self.hass), self._server, token_source)
+        granted = granted_scopes(token)
+        try:
+            if granted is not None and "hubs:read" not in granted:
+                raise OperatedForbiddenError
+            await client.hubs()
+            ids, title = await _identify(client)
+        except OperatedForbiddenError as err:
+            raise AbortFlow("scope_missing", _SCOPES_PLACEHOLDER) from err
+        except OperatedUnauthorizedError as err:
+            raise AbortFlow("token_refused") from err
+        except OperatedResponseError as err:
+            raise AbortFlow("answer_not_understood") from err
+        except OperatedError as err:
+            raise AbortFlow("cannot_connect", {"server": self._server}) from err
+        if not ids:
+            raise AbortFlow("account_unknown")
+        return ids, title
+
+
+_SCOPES_PLACEHOLDER = {"scopes": ", ".join(SCOPES)}
+_SERVER_SCHEMA = probatio.Schema(
+    {
+        probatio.Required(CONF_SERVER, default=PRODUCTION): SelectSelector(
+            SelectSelectorConfig(
+                options=[
+                    SelectOptionDict(value=server, label=server.removeprefix("https://"))
+                    for server in (PRODUCTION, STAGING)
+                ],
+                custom_value=True,
+            )
+        )
+    }
+)
+
+
+def _base_url(text: str) -> str | None:
+    """Read a base URL that tokens may be sent to: https, or http on this machine."""
+    try:
+        url = URL(text.strip())
+    except ValueError:
+        return None
+    if not url.host or url.user or url.password or url.query_string or url.fragment:
+        return None
+    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host)):
+        return None
+    return str(url).rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _identify(client: OperatedClient) -> tuple[list[str], str]:
+    """Ask for the account and the user.
+
+    What the API answers about accounts was never confirmed, so the user's own id stands in.
+    """
+    ids: list[str] = []
+    names: list[str | None] = []
+    unknown = (OperatedForbiddenError, OperatedStatusError, OperatedResponseError)
+    with suppress(*unknown):
+        account = await client.account()
+        ids.append(account.id)
+        names.append(account.name)
+    with suppress(*unknown):
+        user = await client.user()
+        names += [user.name, user.email]
+        if user.id is not None:
+            ids.append(user.id)
+    return ids, next((name for name in names if name), "Ochno Operated")

@@ -1,0 +1,205 @@
+"""Polling of one account; the only place where its hubs are replaced."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import Final, override
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ConfigEntryAuthFailed
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
+from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
+from homeassistant.util import dt as dt_util
+
+from .const import CONF_SERVER, DOMAIN, LOGGER
+from .operated.client import OperatedClient
+from .operated.errors import (
+    OperatedConnectionError,
+    OperatedError,
+    OperatedForbiddenError,
+    OperatedRateLimitError,
+    OperatedResponseError,
+    OperatedStatusError,
+    OperatedUnauthorizedError,
+)
+from .operated.models import Hub
+
+type OchnoConfigEntry = ConfigEntry[OchnoCoordinator]
+
+MANUFACTURER: Final = "Ochno"
+PRODUCT_NAMES: Final = {"O-PC-4": "Power Conference 4"}
+
+POLL_INTERVAL: Final = timedelta(seconds=30)
+SPACES_INTERVAL: Final = timedelta(hours=1)
+# A hub has left the account only when this many complete listings in a row say so.
+GONE_AFTER: Final = 5
+_LONGEST_WAIT: Final = 3600
+_DETAILS_AT_ONCE: Final = 4
+
+
+class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
+    """The hubs of one account, by id."""
+
+    config_entry: OchnoConfigEntry
+
+    def __init__(
+        self, hass: HomeAssistant, entry: OchnoConfigEntry, client: OperatedClient
+    ) -> None:
+        super().__init__(
+            hass, LOGGER, config_entry=entry, name=entry.title, update_interval=POLL_INTERVAL
+        )
+        self._client = client
+        self._space_names: dict[str, str] = {}
+        # Looked for already, so that an id that no space has costs one request and not one a poll.
+        self._space_ids: set[str] = set()
+        self._spaces_due = dt_util.utcnow()
+        self._malformed: set[str] = set()
+        self._devices: dict[str, DeviceInfo] = {}
+        self._missing: Counter[str] = Counter()
+        self._account_device = dr.async_get(hass).async_get_or_create(
+            config_entry_id=entry.entry_id,
+            entry_type=DeviceEntryType.SERVICE,
+            identifiers={(DOMAIN, str(entry.unique_id))},
+            manufacturer=MANUFACTURER,
+            model="Ochno Operated",
+            name=entry.title,
+            configuration_url=entry.data[CONF_SERVER],
+        )
+
+    @override
+    async def _async_update_data(self) -> dict[str, Hub]:
+        """Fetch all hubs: one request, unless the list comes without their state."""
+        try:
+            listing = await self._client.hubs()
+            hubs = {hub.id: hub for hub in listing.hubs}
+            if hubs and not any(hub.has_state for hub in listing.hubs):
+                hubs = await self._with_details(hubs)
+        except OperatedUnauthorizedError as err:
+            raise ConfigEntryAuthFailed(
+                translation_domain=DOMAIN, translation_key="unauthorized"
+            ) from err
+        except OperatedError as err:
+            raise update_failed(err) from err
+        for problem in set(listing.malformed) - self._malformed:
+            LOGGER.warning("%s: a hub could not be read and is left out: %s", self.name, problem)
+        self._malformed = set(listing.malformed)
+        await self._update_spaces(hubs)
+        self._update_devices(hubs)
+        # An empty answer is more likely a fault than an account that lost all its hubs at once.
+        if hubs and not listing.malformed:
+            self._remove_gone_devices(hubs)
+        return hubs
+
+    async def _with_details(self, hubs: dict[str, Hub]) -> dict[str, Hub]:
+        """Fetch each hub; one that fails alone stays as it was last known."""
+        limit = asyncio.Semaphore(_DETAILS_AT_ONCE)
+
+        async def details(hub: Hub) -> Hub | OperatedError:
+            try:
+                async with limit:
+                    return await self._client.hub(hub.id)
+            except (OperatedConnectionError, OperatedStatusError, OperatedResponseError) as err:
+                return err
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(details(hub)) for hub in hubs.values()]
+        except ExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None
+        answers = [task.result() for task in tasks]
+        if errors := [answer for answer in answers if isinstance(answer, OperatedError)]:
+            LOGGER.debug("%s: %s of %s hubs could not be read", self.name, len(errors), len(hubs))
+        if len(errors) == len(hubs):
+            raise errors[0]
+        known = self.data or {}
+        return {
+            hub.id: known.get(hub.id, hub) if isinstance(answer, OperatedError) else answer
+            for hub, answer in zip(hubs.values(), answers, strict=True)
+        }
+
+    async def _update_spaces(self, hubs: dict[str, Hub]) -> None:
+        """Fetch the spaces' names at first, for an unknown id, and hourly.
+
+        Without them hubs lack a suggested area and nothing else, so a failure waits for the hour.
+        """
+        space_ids = {space_id for hub in hubs.values() for space_id in hub.space_ids}
+        if dt_util.utcnow() < self._spaces_due and space_ids <= self._space_ids:
+            return
+        self._space_ids |= space_ids
+        self._spaces_due = dt_util.utcnow() + SPACES_INTERVAL
+        try:
+            spaces = await self._client.spaces()
+        except OperatedError as err:
+            LOGGER.debug("%s: no spaces: %r", self.name, err)
+            return
+        self._space_names = {space.id: space.name for space in spaces}
+
+    def _update_devices(self, hubs: dict[str, Hub]) -> None:
+        """Register hubs that are new, and those whose name, firmware or such changed."""
+        registry = dr.async_get(self.hass)
+        for hub in hubs.values():
+            device = DeviceInfo(
+                identifiers={(DOMAIN, hub.id)},
+                manufacturer=MANUFACTURER,
+                model=PRODUCT_NAMES.get(hub.product or "", hub.product),
+                model_id=hub.product,
+                name=hub.name,
+                serial_number=hub.serial_number,
+                sw_version=hub.firmware,
+                hw_version=hub.hardware_version,
+                configuration_url=self.config_entry.data[CONF_SERVER],
+                suggested_area=next(
+                    (self._space_names[id_] for id_ in hub.space_ids if id_ in self._space_names),
+                    None,
+                ),
+                via_device_id=self._account_device.id,
+            )
+            if self._devices.get(hub.id) != device:
+                registry.async_get_or_create(config_entry_id=self.config_entry.entry_id, **device)
+                self._devices[hub.id] = device
+
+    def _remove_gone_devices(self, hubs: dict[str, Hub]) -> None:
+        """Remove the devices of hubs that were missing from several complete listings in a row."""
+        registry = dr.async_get(self.hass)
+        for device in dr.async_entries_for_config_entry(registry, self.config_entry.entry_id):
+            if device.id == self._account_device.id:
+                continue
+            hub_id = next(id_ for domain, id_ in device.identifiers if domain == DOMAIN)
+            if hub_id in hubs:
+                self._missing.pop(hub_id, None)
+                continue
+            self._missing[hub_id] += 1
+            if self._missing[hub_id] >= GONE_AFTER:
+                LOGGER.info("%s: hub %s has left the account", self.name, device.name)
+                registry.async_remove_device(device.id)
+                self._missing.pop(hub_id)
+                self._devices.pop(hub_id, None)
+
+
+def update_failed(err: OperatedError) -> UpdateFailed:
+    """Say in words what went wrong, and when to try again."""
+    placeholders: dict[str, str] | None = None
+    retry_after: float | None = None
+    match err:
+        case OperatedForbiddenError():
+            key = "scope_missing"
+        case OperatedRateLimitError():
+            key = "rate_limited"
+            retry_after = min(
+                max(err.retry_after or 0, POLL_INTERVAL.total_seconds()), _LONGEST_WAIT
+            )
+        case OperatedStatusError():
+            key = "server_error"
+            placeholders = {"status": str(err.status)}
+        case OperatedResponseError():
+            key = "answer_not_understood"
+        case _:
+            key = "cannot_connect"
+    return UpdateFailed(
+        translation_domain=DOMAIN,
+        translation_key=key,
+        translation_placeholders=placeholders,
+        retry_after=retry_after,
+    )

@@ -1,0 +1,75 @@
+"""What all entities of a hub share."""
+
+from collections.abc import Callable, Iterable
+from typing import override
+
+from homeassistant.core import callback
+from homeassistant.helpers.device_registry import DeviceInfo
+from homeassistant.helpers.entity import Entity, EntityDescription
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.update_coordinator import CoordinatorEntity
+
+from .const import DOMAIN
+from .coordinator import OchnoConfigEntry, OchnoCoordinator
+from .operated.models import Hub
+
+
+class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
+    """An entity of one hub. Unavailable while the hub is offline or not in the account."""
+
+    _attr_has_entity_name = True
+
+    def __init__(
+        self, coordinator: OchnoCoordinator, hub_id: str, description: EntityDescription
+    ) -> None:
+        super().__init__(coordinator)
+        self.entity_description = description
+        self._hub_id = hub_id
+        self._attr_unique_id = f"{hub_id}_{description.key}"
+        self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, hub_id)})
+
+    @property
+    def hub(self) -> Hub:
+        """The hub as last reported; only there while the entity is available."""
+        return self.coordinator.data[self._hub_id]
+
+    @property
+    @override
+    def available(self) -> bool:
+        return (
+            super().available
+            and self._hub_id in self.coordinator.data
+            and self.hub.online is not False
+        )
+
+
+@callback
+def add_hub_entities[DescriptionT: EntityDescription](
+    entry: OchnoConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+    describe: Callable[[Hub], Iterable[DescriptionT]],
+    create: Callable[[OchnoCoordinator, str, DescriptionT], Entity],
+) -> None:
+    """Add an entity for whatever `describe` names, now and whenever a hub reports more.
+
+    A hub that has left is forgotten, so that its entities come back with it.
+    """
+    coordinator = entry.runtime_data
+    known: dict[str, set[str]] = {}
+
+    @callback
+    def add_new() -> None:
+        for hub_id in known.keys() - coordinator.data.keys():
+            del known[hub_id]
+        entities = []
+        for hub in coordinator.data.values():
+            keys = known.setdefault(hub.id, set())
+            for description in describe(hub):
+                if description.key not in keys:
+                    keys.add(description.key)
+                    entities.append(create(coordinator, hub.id, description))
+        if entities:
+            async_add_entities(entities)
+
+    entry.async_on_unload(coordinator.async_add_listener(add_new))
+    add_new()

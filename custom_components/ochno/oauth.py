@@ -1,0 +1,255 @@
+"""The vendor's OAuth2 dialect as a Home Assistant implementation.
+
+"The vendor's document" is *Custom Ochno Operated OAuth2 integrations (beta)*.
+"""
+
+import asyncio
+import base64
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+import json
+import math
+import secrets
+import time
+from typing import Any, Final, override
+
+import aiohttp
+
+from homeassistant.components.application_credentials import (
+    AuthImplementation,
+    AuthorizationServer,
+    ClientCredential,
+)
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import (
+    OAuth2TokenRequestConnectionError,
+    OAuth2TokenRequestReauthError,
+    OAuth2TokenRequestTransientError,
+)
+from homeassistant.helpers.aiohttp_client import async_get_clientsession
+from homeassistant.helpers.config_entry_oauth2_flow import (
+    OAuth2Session,
+    async_get_config_entry_implementation,
+)
+from homeassistant.util import dt as dt_util
+
+from .const import CONF_SERVER, DOMAIN, PRODUCTION
+
+SCOPES: Final = ("sub", "email", "hubs:read", "accounts:read")
+
+# Long, because a refresh that is cut short may have used up the refresh token.
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
+# What the vendor's own demo assumes where the answer does not say.
+_DEFAULT_LIFETIME: Final = 3600
+_SHORTEST_LIFETIME: Final = 60
+_LONGEST_LIFETIME: Final = 24 * 3600
+_TEMPORARY_ERRORS: Final = ("server_error", "slow_down", "temporarily_unavailable")
+
+type Token = dict[str, Any]
+
+
+class UnknownTokenAnswerError(OAuth2TokenRequestConnectionError):
+    """The token endpoint answered something that holds no usable token."""
+
+
+class OchnoImplementation(AuthImplementation):
+    """OAuth2 with the credentials of one integration created at Ochno Operated."""
+
+    def __init__(self, hass: HomeAssistant, auth_domain: str, credential: ClientCredential) -> None:
+        super().__init__(hass, auth_domain, credential, _endpoints(PRODUCTION))
+
+    def use_server(self, server: str) -> None:
+        """Talk to this base URL; credentials alone don't tell where they were created."""
+        endpoints = _endpoints(server)
+        self.authorize_url = endpoints.authorize_url
+        self.token_url = endpoints.token_url
+
+    @property
+    @override
+    def extra_token_resolve_data(self) -> dict[str, str]:
+        """The vendor's document wants a random base64 string, fresh for each exchange."""
+        return {"codeVerifier": base64.b64encode(secrets.token_bytes(48)).decode()}
+
+    @override
+    async def async_resolve_external_data(self, external_data: Any) -> Token:
+        """Exchange the authorization code for tokens.
+
+        The redirect URI is kept with the token: the refresh must send the same one, at a time
+        when Home Assistant could not tell it.
+        """
+        token = await super().async_resolve_external_data(external_data)
+        if "refresh_token" not in token:
+            raise UnknownTokenAnswerError(domain=DOMAIN)
+        return {
+            **token,
+            "expires_at": time.time() + token["expires_in"],
+            "redirect_uri": external_data["state"]["redirect_uri"],
+        }
+
+    @override
+    async def _async_refresh_token(self, token: Token) -> Token:
+        """Exchange the refresh token for a new pair; an answer without one keeps the old one."""
+        new_token = await self._token_request(
+            {
+                "grant_type": "refresh_token",
+                "refresh_token": token["refresh_token"],
+                "redirect_uri": token["redirect_uri"],
+            }
+        )
+        return {**token, **new_token}
+
+    @override
+    async def _token_request(self, data: dict[str, str]) -> Token:
+        """Ask the token endpoint.
+
+        Raises OAuth2TokenRequestReauthError only where the vendor itself refuses; whatever a
+        proxy or a firewall answers passes, and must not cost the user a new sign-in.
+        """
+        form = {**data, "client_id": self.client_id, "client_secret": self.client_secret}
+        try:
+            async with async_get_clientsession(self.hass).post(
+                self.token_url,
+                data=form,
+                timeout=_TIMEOUT,
+                # A redirect would carry the client secret to another host.
+                allow_redirects=False,
+            ) as response:
+                body = await response.text()
+        except (aiohttp.ClientError, TimeoutError, ValueError) as err:
+            raise OAuth2TokenRequestConnectionError(domain=DOMAIN) from err
+        try:
+            answer = json.loads(body)
+        except ValueError, RecursionError:
+            answer = None
+
+        if response.status != 200:
+            refused = response.status in (400, 401) and _is_refusal(answer)
+            raise (OAuth2TokenRequestReauthError if refused else OAuth2TokenRequestTransientError)(
+                request_info=response.request_info, status=response.status, domain=DOMAIN
+            )
+        return _read_token(answer)
+
+
+class OchnoSession(OAuth2Session):
+    """The tokens of one config entry; there must never be two sessions for one entry."""
+
+    _refused: str | None = None
+
+    @classmethod
+    async def create(cls, hass: HomeAssistant, entry: ConfigEntry) -> OchnoSession:
+        """Use the entry's credentials at the entry's server."""
+        implementation = await async_get_config_entry_implementation(hass, entry)
+        assert isinstance(implementation, OchnoImplementation)  # noqa: S101 - for the type checker
+        implementation.use_server(entry.data[CONF_SERVER])
+        return cls(hass, entry, implementation)
+
+    @property
+    @override
+    def valid_token(self) -> bool:
+        """A token that the API refused is not valid, whatever its lifetime says."""
+        return super().valid_token and self.token["access_token"] != self._refused
+
+    async def access_token(self, refused: str | None) -> str:
+        """Return a valid access token, another than `refused`.
+
+        Concurrent callers share one refresh. It is never cancelled: the vendor may have replaced
+        the refresh token already, and the answer with the new one would be lost.
+        """
+        if refused is not None:
+            self._refused = refused
+        if not self.valid_token:
+            refresh = self.hass.async_create_task(
+                self.async_ensure_token_valid(), "Ochno token refresh"
+            )
+            # Whoever waits may be cancelled and leave nobody to be told of a failure.
+            refresh.add_done_callback(lambda task: task.cancelled() or task.exception())
+            await asyncio.shield(refresh)
+        access_token: str = self.token["access_token"]
+        return access_token
+
+    async def settle(self) -> None:
+        """Wait for a refresh that is under way."""
+        async with self._token_lock:
+            pass
+
+
+def granted_scopes(token: Token) -> frozenset[str] | None:
+    """Return the scopes that the answer says were granted; None if it does not say."""
+    scope = token.get("scope")
+    return frozenset(scope.split()) if isinstance(scope, str) else None
+
+
+def _endpoints(server: str) -> AuthorizationServer:
+    return AuthorizationServer(
+        authorize_url=f"{server}/identity/oauth/v2/authorize",
+        token_url=f"{server}/identity/oauth/v2/token",
+    )
+
+
+def _is_refusal(answer: object) -> bool:
+    """Whether a 400 or 401 is the vendor's word: an error of OAuth or of its API, or no words."""
+    if answer is None:
+        return True
+    if not isinstance(answer, dict):
+        return False
+    return ("error" in answer or "code" in answer) and answer.get("error") not in _TEMPORARY_ERRORS
+
+
+def _read_token(answer: object) -> Token:
+    """Keep what is known of a token answer, with its lifetime in seconds as `expires_in`.
+
+    Raises UnknownTokenAnswerError if there is no access token.
+    """
+    # The vendor's document speaks of a "data object"; its demo reads the fields directly.
+    if isinstance(answer, dict) and isinstance(answer.get("data"), dict):
+        answer = answer["data"]
+    if not isinstance(answer, dict) or not _is_text(answer.get("access_token")):
+        raise UnknownTokenAnswerError(domain=DOMAIN)
+    token = {
+        key: answer[key]
+        for key in ("access_token", "refresh_token", "token_type", "scope")
+        if _is_text(answer.get(key))
+    }
+    token["expires_in"] = _lifetime(answer.get("expires_in"), answer.get("access_expires_in"))
+    return token
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _lifetime(*stated: object) -> int:
+    """Seconds that the access token lives, from the first value that can be read.
+
+    One in the past comes from a clock that is off, and so says nothing.
+    """
+    for value in stated:
+        if (seconds := _seconds(value)) is not None and seconds > 0:
+            return int(min(max(seconds, _SHORTEST_LIFETIME), _LONGEST_LIFETIME))
+    return _DEFAULT_LIFETIME
+
+
+def _seconds(value: object) -> float | None:
+    """Read a number of seconds, as a number or a text, or a date, in UTC if it names no zone."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return None
+    except ValueError:
+        date = _date(str(value))
+        return None if date is None else (date - dt_util.utcnow()).total_seconds()
+    return seconds if math.isfinite(seconds) else None
+
+
+def _date(text: str) -> datetime | None:
+    """Read an ISO 8601 or an internet (RFC 5322) date."""
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            date = read(text)
+        except ValueError:
+            continue
+        return date if date.tzinfo else date.replace(tzinfo=UTC)
+    return None

@@ -1,0 +1,133 @@
+"""The calls of the Ochno Operated API.
+
+Nothing is retried but a request whose access token was refused, once, with a renewed token.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from .errors import (
+    OperatedConnectionError,
+    OperatedForbiddenError,
+    OperatedRateLimitError,
+    OperatedResponseError,
+    OperatedStatusError,
+    OperatedUnauthorizedError,
+)
+from .models import JSON, Account, Hub, HubList, Space, User, read_spaces
+
+# Called without an argument for an access token to use; called with one that was just refused
+# (401) for another. May raise errors of its own, which pass through the client.
+type TokenSource = Callable[[str | None], Awaitable[str]]
+
+REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
+# About ten times what 3,000 hubs take.
+_MAX_BODY: Final = 32 * 1024 * 1024
+
+
+class OperatedClient:
+    """Ochno Operated, as the API answers one account.
+
+    All methods raise OperatedConnectionError, OperatedUnauthorizedError, OperatedForbiddenError,
+    OperatedRateLimitError, OperatedStatusError or OperatedResponseError, and whatever the token
+    source raises.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, server: str, token_source: TokenSource
+    ) -> None:
+        """Use `server`, a base URL such as `https://operated.ochno.com`."""
+        self._session = session
+        self._server = server
+        self._token_source = token_source
+
+    async def account(self) -> Account:
+        """Fetch the account that the user selected; needs the scope `accounts:read`."""
+        return Account.from_json(await self._get("/api/accounts/v1"))
+
+    async def user(self) -> User:
+        """Fetch the user who signed in; needs the scope `sub`."""
+        return User.from_json(await self._get("/identity/oauth/v2/userinfo"))
+
+    async def hubs(self) -> HubList:
+        """Fetch all hubs of the account; needs the scope `hubs:read`."""
+        return HubList.from_json(await self._get("/api/hubs/v1"))
+
+    async def hub(self, hub_id: str) -> Hub:
+        """Fetch one hub with everything known of it; needs the scope `hubs:read`."""
+        return Hub.from_json(await self._get(f"/api/hubs/v1/{quote(hub_id, safe='')}"))
+
+    async def spaces(self) -> tuple[Space, ...]:
+        """Fetch all spaces (rooms) of the account."""
+        return read_spaces(await self._get("/api/spaces/v1"))
+
+    async def _get(self, path: str) -> JSON:
+        token = await self._token_source(None)
+        try:
+            return await self._request("GET", path, token)
+        except OperatedUnauthorizedError:
+            return await self._request("GET", path, await self._token_source(token))
+
+    async def _request(self, method: str, path: str, token: str) -> JSON:
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        # Encoded already: an id must reach the server as it is, whatever it contains.
+        url = URL(f"{self._server}{path}", encoded=True)
+        try:
+            async with self._session.request(
+                method,
+                url,
+                headers=headers,
+                timeout=REQUEST_TIMEOUT,
+                # A redirect would carry the token to another host.
+                allow_redirects=False,
+            ) as response:
+                _raise_for_status(response)
+                body = await _read(response)
+        except (aiohttp.ClientError, TimeoutError) as err:
+            raise OperatedConnectionError(type(err).__name__) from err
+        try:
+            answer: JSON = orjson.loads(body)
+        except orjson.JSONDecodeError as err:
+            raise OperatedResponseError("not JSON") from err
+        return answer
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            raise OperatedResponseError("too long")
+    return bytes(body)
+
+
+def _raise_for_status(response: aiohttp.ClientResponse) -> None:
+    match response.status:
+        case 401:
+            raise OperatedUnauthorizedError
+        case 403:
+            raise OperatedForbiddenError
+        case 429:
+            raise OperatedRateLimitError(_retry_after(response.headers.get("Retry-After", "")))
+        case status if not 200 <= status < 300:
+            raise OperatedStatusError(status)
+
+
+def _retry_after(header: str) -> float | None:
+    """Read seconds or a date; None if it is neither."""
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        until = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())

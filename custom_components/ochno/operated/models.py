@@ -1,0 +1,320 @@
+"""What Ochno Operated knows, and how each of it is read from JSON.
+
+Every key of the API may be missing ("only relevant values will be sent"), and much of its shape
+was never confirmed. So a fact that is missing, or of another type than expected, is None; only
+what can't be told apart from anything else (no id, not an object) is an error.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+from .errors import OperatedResponseError
+
+type JSON = bool | int | float | str | list[JSON] | dict[str, JSON] | None
+
+# The largest room known has 10 ports; anything far beyond is not a list of ports.
+_MAX_PORTS = 64
+# Home Assistant and logs show these texts; nothing the vendor names is longer.
+_MAX_TEXT = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """An organisation account, the one that the user selected when signing in."""
+
+    id: str
+    name: str | None
+
+    @classmethod
+    def from_json(cls, json: JSON) -> Self:
+        """Read `GET /api/accounts/v1`, an object or a list of one.
+
+        Raises OperatedResponseError if it is not exactly one account with an id.
+        """
+        if isinstance(json, list) and len(json) == 1:
+            json = json[0]
+        account = _object(json)
+        if (id_ := _text(account.get("id"))) is None:
+            raise OperatedResponseError("not one account with an id")
+        return cls(id=id_, name=_text(account.get("name")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """The user who signed in, as far as the scopes `sub` and `email` were granted."""
+
+    id: str | None
+    name: str | None
+    email: str | None
+
+    @classmethod
+    def from_json(cls, json: JSON) -> Self:
+        """Read `GET /identity/oauth/v2/userinfo`."""
+        user = _object(json)
+        return cls(
+            id=_text(user.get("sub")), name=_text(user.get("name")), email=_text(user.get("email"))
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """A space is a room."""
+
+    id: str
+    name: str
+
+    @classmethod
+    def from_json(cls, json: JSON) -> Self | None:
+        """Read one item of `GET /api/spaces/v1`; None if it has no id or no name."""
+        if not isinstance(json, dict):
+            return None
+        id_, name = _text(json.get("id")), _text(json.get("name"))
+        return None if id_ is None or name is None else cls(id=id_, name=name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """One upstream USB-C port; `number` counts from 1.
+
+    `connected`: a device is plugged in. `active`: this port owns the room.
+    """
+
+    number: int
+    connected: bool
+    active: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """One of the hub's own USB connections, such as `usb1`."""
+
+    name: str
+    connected: bool | None
+    type: str | None
+    direction: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hub:
+    """A hub (USB-C switch) and its state; None means that the hub did not report it.
+
+    `online` is the vendor's `presence`: the hub is connected to the cloud, whoever is in the room.
+    `active_port` counts from 1, 0 is no port. `ports` is empty if the hub did not report them.
+    `over_temperature` is the vendor's `otp`, of which only `"normal"` is known.
+    `room_system` tells whether the room's own video system takes part, at `room_system_port`.
+    `has_state`: the answer carried a state at all; a list of hubs may come without.
+    """
+
+    id: str
+    name: str
+    serial_number: str | None
+    product: str | None
+    firmware: str | None
+    hardware_version: str | None
+    ip_address: str | None
+    space_ids: tuple[str, ...]
+    online: bool | None
+    has_state: bool
+    ports: tuple[Port, ...]
+    active_port: int | None
+    room_system: bool | None
+    room_system_port: int | None
+    room_system_sync: bool | None
+    external_room_system: bool | None
+    admin_mode: bool | None
+    over_temperature: str | None
+    default_port: int | None
+    connections: tuple[Connection, ...]
+
+    @classmethod
+    def from_json(cls, json: JSON) -> Self:
+        """Read a hub of `GET /api/hubs/v1` or `GET /api/hubs/v1/{id}`.
+
+        Raises OperatedResponseError if it is not an object, has no usable id, or its `data` is
+        something other than an object.
+        """
+        hub = _object(json)
+        id_ = _text(hub.get("id"))
+        # Dots alone would walk up the path of a URL.
+        if id_ is None or not id_.strip("."):
+            raise OperatedResponseError("a hub without an id")
+        data = _object(hub.get("data"))
+        state, config = _object(data.get("state")), _object(data.get("config"))
+        serial = _first_text(hub.get("serialNumber"), data.get("serial"))
+        active = _active_port(state)
+        return cls(
+            id=id_,
+            name=_first_text(
+                hub.get("name"), hub.get("customid"), data.get("customid"), hub.get("hwId"), serial
+            )
+            or id_,
+            serial_number=serial,
+            product=_text(data.get("product")),
+            firmware=_text(data.get("firmware")),
+            hardware_version=_text(data.get("hardwareversion")),
+            ip_address=_text(data.get("ip")),
+            space_ids=tuple(_texts(hub.get("spaceId")) or _texts(hub.get("spaceIds"))),
+            online=_flag(data.get("presence")),
+            has_state=bool(state),
+            ports=tuple(_ports(state.get("connected"), active)),
+            active_port=active,
+            room_system=_flag(state.get("mtrmode")),
+            room_system_port=_whole(state.get("mtrport")),
+            room_system_sync=_flag(state.get("mtrsync")),
+            external_room_system=_flag(state.get("externalmtr")),
+            admin_mode=_flag(state.get("adminmode")),
+            over_temperature=_text(state.get("otp")),
+            default_port=_whole(config.get("defaultport")),
+            connections=tuple(_connections(data.get("connections"))),
+        )
+
+    def port(self, number: int) -> Port | None:
+        """Return the port of this number, counted from 1."""
+        return self.ports[number - 1] if 1 <= number <= len(self.ports) else None
+
+    def connection(self, name: str) -> Connection | None:
+        """Return the USB connection of this name."""
+        return next((item for item in self.connections if item.name == name), None)
+
+    @property
+    def overheating(self) -> bool | None:
+        """Whether the hub says anything other than that its temperature is normal."""
+        return None if self.over_temperature is None else self.over_temperature != "normal"
+
+    @property
+    def in_use(self) -> bool | None:
+        """Whether a port other than the room system's has a device; None if ports are unknown."""
+        if not self.ports:
+            return None
+        fixed = self.room_system_port if self.room_system else None
+        return any(port.connected for port in self.ports if port.number != fixed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubList:
+    """The hubs of the account; `malformed` says in words what of the list could not be read."""
+
+    hubs: tuple[Hub, ...]
+    malformed: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, json: JSON) -> Self:
+        """Read `GET /api/hubs/v1`.
+
+        Raises OperatedResponseError if it is not a list, or no hub in it can be read.
+        """
+        hubs: dict[str, Hub] = {}
+        malformed: list[str] = []
+        for position, item in enumerate(_list(json), start=1):
+            try:
+                hub = Hub.from_json(item)
+            except OperatedResponseError as err:
+                malformed.append(f"item {position}: {err}")
+            else:
+                hubs.setdefault(hub.id, hub)
+        if malformed and not hubs:
+            raise OperatedResponseError(malformed[0])
+        return cls(hubs=tuple(hubs.values()), malformed=tuple(malformed))
+
+
+def read_spaces(json: JSON) -> tuple[Space, ...]:
+    """Read `GET /api/spaces/v1`. Raises OperatedResponseError if it is not a list."""
+    return tuple(space for item in _list(json) if (space := Space.from_json(item)) is not None)
+
+
+def _active_port(state: dict[str, JSON]) -> int | None:
+    """Read the active port; a state without one has none active."""
+    if (active := state.get("active")) is None:
+        return 0 if state else None
+    return _whole(active)
+
+
+def _ports(json: JSON, active: int | None) -> Iterable[Port]:
+    if not isinstance(json, list) or len(json) > _MAX_PORTS:
+        return
+    for number, connected in enumerate(json, start=1):
+        yield Port(
+            number=number,
+            connected=_flag(connected) or False,
+            active=None if active is None else active == number,
+        )
+
+
+def _connections(json: JSON) -> Iterable[Connection]:
+    if not isinstance(json, dict):
+        return
+    for key, value in json.items():
+        if (name := _text(key)) is None or not (value is None or isinstance(value, dict)):
+            continue
+        connection = value or {}
+        yield Connection(
+            name=name,
+            # Nothing is reported of a connection that is not there.
+            connected=_flag(connection.get("connected")) if connection else False,
+            type=_text(connection.get("type")),
+            direction=_text(connection.get("direction")),
+        )
+
+
+def _object(json: JSON) -> dict[str, JSON]:
+    if json is None:
+        return {}
+    if not isinstance(json, dict):
+        raise OperatedResponseError(f"{_kind(json)} where an object belongs")
+    return json
+
+
+def _list(json: JSON) -> list[JSON]:
+    if not isinstance(json, list):
+        raise OperatedResponseError(f"{_kind(json)} where a list belongs")
+    return json
+
+
+def _kind(json: JSON) -> str:
+    """Name the JSON type, for messages that must not repeat the value."""
+    match json:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+
+
+def _text(json: JSON) -> str | None:
+    """Read a text that is safe to show: one line, printable, not empty."""
+    if isinstance(json, int) and not isinstance(json, bool):
+        json = str(json)
+    if not isinstance(json, str):
+        return None
+    printable = "".join(char if char.isprintable() else " " for char in json[:_MAX_TEXT])
+    return printable.strip() or None
+
+
+def _first_text(*candidates: JSON) -> str | None:
+    return next((text for json in candidates if (text := _text(json)) is not None), None)
+
+
+def _texts(json: JSON) -> Iterable[str]:
+    """Read a list of texts, or a single one."""
+    items = json if isinstance(json, list) else [json]
+    return [text for item in items if (text := _text(item)) is not None]
+
+
+def _flag(json: JSON) -> bool | None:
+    """Read a boolean, which the API also writes as 0 and 1."""
+    return bool(json) if isinstance(json, (bool, int)) else None
+
+
+def _whole(json: JSON) -> int | None:
+    """Read a port number; 0 is none."""
+    if isinstance(json, bool) or not isinstance(json, int) or not 0 <= json <= _MAX_PORTS:
+        return None
+    return json

@@ -1,0 +1,155 @@
+"""Sensors: the active port, and what a hub says of itself in numbers and words."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import override
+
+from homeassistant.components.sensor import (
+    SensorDeviceClass,
+    SensorEntity,
+    SensorEntityDescription,
+    SensorStateClass,
+)
+from homeassistant.const import EntityCategory
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.device_registry import DeviceInfo
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.update_coordinator import CoordinatorEntity
+
+from .const import DOMAIN
+from .coordinator import OchnoConfigEntry, OchnoCoordinator
+from .entity import OchnoHubEntity, add_hub_entities
+from .operated.models import Hub
+
+PARALLEL_UPDATES = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OchnoSensorEntityDescription(SensorEntityDescription):
+    """A fact of a hub; `None` from `value_fn` means that the hub does not report it."""
+
+    value_fn: Callable[[Hub], str | int | None]
+    options_fn: Callable[[Hub], list[str]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OchnoAccountSensorEntityDescription(SensorEntityDescription):
+    """A figure of the whole account."""
+
+    value_fn: Callable[[Mapping[str, Hub]], int]
+
+
+def _port_options(hub: Hub) -> list[str]:
+    return ["none", *(str(port.number) for port in hub.ports)]
+
+
+def _active_port(hub: Hub) -> str | None:
+    """Return the option for the active port; None if it is not among the hub's ports."""
+    option = str(hub.active_port or "none")
+    return option if hub.active_port is not None and option in _port_options(hub) else None
+
+
+SENSORS: tuple[OchnoSensorEntityDescription, ...] = (
+    OchnoSensorEntityDescription(
+        key="active_port",
+        translation_key="active_port",
+        device_class=SensorDeviceClass.ENUM,
+        options_fn=_port_options,
+        value_fn=_active_port,
+    ),
+    OchnoSensorEntityDescription(
+        key="room_system_port",
+        translation_key="room_system_port",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value_fn=lambda hub: hub.room_system_port,
+    ),
+    OchnoSensorEntityDescription(
+        key="default_port",
+        translation_key="default_port",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value_fn=lambda hub: hub.default_port,
+    ),
+    OchnoSensorEntityDescription(
+        key="ip_address",
+        translation_key="ip_address",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value_fn=lambda hub: hub.ip_address,
+    ),
+)
+
+ACCOUNT_SENSORS: tuple[OchnoAccountSensorEntityDescription, ...] = (
+    OchnoAccountSensorEntityDescription(
+        key="hubs_online",
+        translation_key="hubs_online",
+        state_class=SensorStateClass.MEASUREMENT,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value_fn=lambda hubs: sum(hub.online is True for hub in hubs.values()),
+    ),
+    OchnoAccountSensorEntityDescription(
+        key="hubs_offline",
+        translation_key="hubs_offline",
+        state_class=SensorStateClass.MEASUREMENT,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value_fn=lambda hubs: sum(hub.online is False for hub in hubs.values()),
+    ),
+)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: OchnoConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the account's sensors, and one for every fact that a hub reports."""
+    async_add_entities(
+        OchnoAccountSensor(entry.runtime_data, description) for description in ACCOUNT_SENSORS
+    )
+    add_hub_entities(entry, async_add_entities, _describe, OchnoSensor)
+
+
+def _describe(hub: Hub) -> Iterator[OchnoSensorEntityDescription]:
+    return (description for description in SENSORS if description.value_fn(hub) is not None)
+
+
+class OchnoSensor(OchnoHubEntity, SensorEntity):
+    """A fact of a hub."""
+
+    entity_description: OchnoSensorEntityDescription
+
+    @property
+    @override
+    def options(self) -> list[str] | None:
+        """Home Assistant asks for the options even of an unavailable entity."""
+        hub = self.coordinator.data.get(self._hub_id)
+        if hub is None or self.entity_description.options_fn is None:
+            return None
+        return self.entity_description.options_fn(hub)
+
+    @property
+    @override
+    def native_value(self) -> str | int | None:
+        return self.entity_description.value_fn(self.hub)
+
+
+class OchnoAccountSensor(CoordinatorEntity[OchnoCoordinator], SensorEntity):
+    """A figure of the whole account."""
+
+    _attr_has_entity_name = True
+    entity_description: OchnoAccountSensorEntityDescription
+
+    def __init__(
+        self, coordinator: OchnoCoordinator, description: OchnoAccountSensorEntityDescription
+    ) -> None:
+        super().__init__(coordinator)
+        self.entity_description = description
+        account = str(coordinator.config_entry.unique_id)
+        self._attr_unique_id = f"{account}_{description.key}"
+        self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, account)})
+
+    @property
+    @override
+    def native_value(self) -> int:
+        return self.entity_description.value_fn(self.coordinator.data)
