@@ -42,7 +42,7 @@ automation demo:
     alias: Laptop plugged in in the boardroom
     triggers:
       - trigger: state
-        entity_id: binary_sensor.boardroom_port_2_connected
+        entity_id: binary_sensor.boardroom_boardroom_port_2_connected
         from: "off"
         to: "on"
     actions:

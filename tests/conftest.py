@@ -1,0 +1,56 @@
+"""Home Assistant and the simulator, both real, on loopback."""
+
+from collections.abc import AsyncIterator
+import logging
+from pathlib import Path
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant
+from homeassistant.setup import async_setup_component
+
+from .home import Home
+from .simulator import Simulator
+
+# aiohttp's access log fails at times that are frozen.
+logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+
+
+@pytest.fixture(autouse=True)
+def _custom_integrations(enable_custom_integrations: None) -> None:
+    """Let Home Assistant find the integration."""
+
+
+@pytest.fixture
+def hass_config_dir(tmp_path: Path) -> str:
+    """Use an empty folder, so that `custom_components` is the project's own."""
+    return str(tmp_path)
+
+
+@pytest.fixture
+async def simulator(socket_enabled: None) -> AsyncIterator[Simulator]:
+    """Ochno Operated, running."""
+    async with Simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def home(
+    simulator: Simulator,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    freezer: FrozenDateTimeFactory,
+) -> Home:
+    """Home Assistant without the integration."""
+    for component in ("config", "application_credentials", "diagnostics", "system_health"):
+        assert await async_setup_component(hass, component, {})
+    return Home(hass, await hass_client(), simulator, freezer)
+
+
+@pytest.fixture
+async def entry(home: Home) -> ConfigEntry:
+    """Link the first account through the dialog."""
+    return await home.link()

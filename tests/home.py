@@ -1,0 +1,135 @@
+"""Home Assistant as a user meets it: dialogs over HTTP, time that passes, states."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from aiohttp.test_utils import TestClient
+from freezegun.api import FrozenDateTimeFactory
+from pytest_homeassistant_custom_component.common import async_fire_time_changed
+from yarl import URL
+
+from homeassistant.components.application_credentials import (
+    ClientCredential,
+    async_import_client_credential,
+)
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+
+from .simulator import Simulator
+
+FLOWS = "/api/config/config_entries/flow"
+FRONTEND = "https://example.com"
+POLL = 30
+
+type Step = dict[str, Any]
+
+
+@dataclass
+class Home:
+    """What a user sees and does; `client` speaks HTTP to Home Assistant as the frontend does."""
+
+    hass: HomeAssistant
+    client: TestClient[Any, Any]
+    simulator: Simulator
+    freezer: FrozenDateTimeFactory
+
+    async def add_credentials(
+        self, client_id: str = "home-assistant", secret: str | None = None, name: str = "Simulator"
+    ) -> None:
+        """Enter application credentials, by default those the simulator knows."""
+        await async_import_client_credential(
+            self.hass,
+            "ochno",
+            ClientCredential(client_id, secret or f"{client_id}-secret", name),
+            auth_domain=client_id,
+        )
+
+    async def request(self, method: str, path: str, json: Any = None) -> Any:
+        """Speak to Home Assistant as the frontend does; return the JSON of the answer."""
+        async with self.client.request(
+            method, path, json=json, headers={"HA-Frontend-Base": FRONTEND}
+        ) as response:
+            assert response.status == 200, await response.text()
+            return await response.json()
+
+    async def start(self, **extra: Any) -> Step:
+        """Open the dialog that adds the integration."""
+        answer: Step = await self.request("POST", FLOWS, {"handler": "ochno", **extra})
+        return answer
+
+    async def submit(self, step: Step, **user_input: Any) -> Step:
+        """Fill in a form of a dialog."""
+        answer: Step = await self.request("POST", f"{FLOWS}/{step['flow_id']}", user_input)
+        return answer
+
+    async def come_back(self, step: Step, location: str) -> Step:
+        """Follow the redirect from the sign-in page to Home Assistant; return the next step."""
+        url = URL(location, encoded=True)
+        assert str(url).startswith(f"{FRONTEND}/auth/external/callback")
+        async with self.client.get(URL(url.raw_path_qs, encoded=True)) as response:
+            assert response.status == 200, await response.text()
+        step = await self.request("GET", f"{FLOWS}/{step['flow_id']}")
+        await self.settle()
+        return step
+
+    async def sign_in(self, step: Step, account: str | None = None) -> Step:
+        """Sign in and approve at the simulator, and come back."""
+        return await self.come_back(step, await self.simulator.approve(step["url"], account))
+
+    async def add(self, account: str | None = None, **user_input: Any) -> Step:
+        """Go through the whole dialog; return its last step."""
+        step = await self.submit(await self.start(), server=self.simulator.url, **user_input)
+        return await self.sign_in(step, account)
+
+    async def link(self, account: str | None = None, **user_input: Any) -> ConfigEntry:
+        """Add the integration with default credentials and return its entry."""
+        await self.add_credentials()
+        step = await self.add(account, **user_input)
+        assert step["type"] == "create_entry", step
+        return self.entry
+
+    @property
+    def entry(self) -> ConfigEntry:
+        """The only entry of the integration."""
+        [entry] = self.hass.config_entries.async_entries("ochno")
+        return entry
+
+    async def settle(self) -> None:
+        """Let everything that is under way finish."""
+        await self.hass.async_block_till_done(wait_background_tasks=True)
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass at once, and what is due by then happen."""
+        self.freezer.tick(timedelta(seconds=seconds))
+        async_fire_time_changed(self.hass)
+        await self.settle()
+
+    async def poll(self, times: int = 1) -> None:
+        """Let so many polls happen."""
+        for _ in range(times):
+            await self.wait(POLL + 1)
+
+    def entity_id(self, platform: str, hub: str, key: str) -> str | None:
+        """Find an entity by its hub's name in the simulator; None if it is not registered."""
+        unique_id = f"{self.simulator.hub(hub).id}_{key}"
+        return er.async_get(self.hass).async_get_entity_id(platform, "ochno", unique_id)
+
+    def state(self, platform: str, hub: str, key: str) -> str | None:
+        """Return the state of a hub's entity; None if there is none."""
+        entity_id = self.entity_id(platform, hub, key)
+        state = None if entity_id is None else self.hass.states.get(entity_id)
+        return None if state is None else state.state
+
+    def device(self, hub: str) -> dr.DeviceEntry | None:
+        """Find the device of a hub by the hub's name in the simulator."""
+        identifiers = {("ochno", self.simulator.hub(hub).id)}
+        return dr.async_get(self.hass).async_get_device(identifiers=identifiers)
+
+    def requests(self, path: str, method: str = "GET") -> int:
+        """Count the requests to a path of the simulator."""
+        return sum(
+            request.method == method and request.path.partition("?")[0] == path
+            for request in self.simulator.requests
+        )

@@ -1,0 +1,92 @@
+"""How the simulator's hubs behave at the table."""
+
+import pytest
+
+from .simulator import Simulator
+
+
+def test_first_device() -> None:
+    hub = Simulator().hub("Focus room")
+    hub.plug(2)
+    assert (hub.active, hub.state["connected"]) == (2, [0, 1, 0, 0])
+    assert hub.connections["usb2"]["connected"] is True
+    hub.plug(3)
+    assert hub.active == 2
+    hub.unplug(2)
+    assert (hub.active, hub.connections["usb2"]) == (3, None)
+    hub.unplug(3)
+    assert hub.active == 0
+    with pytest.raises(ValueError, match="ports 1 to 4"):
+        hub.plug(5)
+
+
+def test_room_system_is_no_laptop() -> None:
+    hub = Simulator().hub("Boardroom")
+    hub.plug(3)
+    assert hub.active == 3
+    hub.unplug(3)
+    assert hub.active == 1
+
+
+@pytest.mark.parametrize(("rule", "active"), [("disabled", 0), ("first", 1), ("every", 2)])
+def test_rules_on_connect(rule: str, active: int) -> None:
+    hub = Simulator().add_hub("New", config={"autoswitchconnect": rule})
+    hub.plug(1)
+    hub.plug(2)
+    assert hub.active == active
+
+
+@pytest.mark.parametrize(
+    ("rule", "after_active", "after_last"),
+    [("disabled", 1, 3), ("active", 2, 3), ("last", 1, 4), ("both", 2, 4)],
+)
+def test_rules_on_disconnect(rule: str, after_active: int, after_last: int) -> None:
+    config = {"autoswitchdisconnect": rule, "defaultport": 4}
+    hub = Simulator().add_hub("New", connected=[1, 2], active=1, config=config)
+    hub.unplug(1)
+    assert hub.active == after_active
+    hub.press(3)
+    hub.unplug(2)
+    assert hub.active == after_last
+
+
+def test_buttons() -> None:
+    hub = Simulator().hub("Boardroom")
+    hub.press(3)
+    assert hub.active == 3
+    hub.press(3)
+    assert hub.active == 0
+    hub.change_config(buttonoffdefault=True)
+    hub.press(3)
+    hub.press(3)
+    assert hub.active == 1
+
+
+def test_offline_hub_catches_up() -> None:
+    hub = Simulator().hub("Boardroom")
+    hub.online = False
+    hub.unplug(1)
+    hub.plug(2)
+    hub.press(4)
+    hub.overheat(True)
+    assert (hub.active, hub.state["connected"], hub.plugged) == (1, [1, 0, 0, 0], [2])
+    hub.online = True
+    assert (hub.active, hub.state["connected"]) == (2, [0, 1, 0, 0])
+    assert hub.state["otp"] == "warning"
+    hub.overheat(False)
+    assert hub.state["otp"] == "normal"
+
+
+def test_hubs_come_and_go() -> None:
+    simulator = Simulator(hubs=3)
+    hub = simulator.add_hub("New", account="Second Organisation", ports=2)
+    second = simulator.cloud.account("Second Organisation").id
+    assert [one.name for one in simulator.cloud.hubs_of(second)] == ["Elsewhere", "New"]
+    other = simulator.add_hub("Other", space=hub.space_ids[0])
+    simulator.remove_hub(hub.id)
+    assert other.space_ids[0] in simulator.cloud.spaces
+    simulator.remove_hub("Other")
+    assert other.space_ids[0] not in simulator.cloud.spaces
+    assert simulator.hub("Room 0003").ports == 4
+    with pytest.raises(KeyError):
+        simulator.hub("New")
