@@ -1,0 +1,170 @@
+"""The organisations in the cloud with their people, rooms and hubs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .hub import JsonObject, Listener, SimHub
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody who can sign in, and who may choose any of the accounts."""
+
+    sub: str
+    email: str
+    name: str
+    password: str
+
+
+@dataclass
+class Account:
+    """An organisation; a grant sees the spaces and hubs of exactly one."""
+
+    id: str
+    name: str
+    groups: list[JsonObject] = field(default_factory=list)
+
+    def as_json(self) -> JsonObject:
+        """Return what the API answers."""
+        return {"id": self.id, "name": self.name}
+
+
+@dataclass
+class Space:
+    """A room."""
+
+    id: str
+    name: str
+    account_id: str
+
+    def as_json(self) -> JsonObject:
+        """Return what the API answers."""
+        return {"id": self.id, "name": self.name}
+
+
+class Cloud:
+    """Everything by id, in the order in which it was added.
+
+    All ids and serial numbers are invented and the same in every run. `version` grows with
+    every change.
+    """
+
+    def __init__(self, *, hubs: int = 0) -> None:
+        """Make the default world, and as many more hubs of four ports, each in its own space."""
+        self.version = 0
+        self.listeners: list[Listener] = []
+        self.users: dict[str, User] = {}
+        self.accounts: dict[str, Account] = {}
+        self.spaces: dict[str, Space] = {}
+        self.hubs: dict[str, SimHub] = {}
+        self._count = 0
+        self._make_world()
+        for number in range(1, hubs + 1):
+            self.add_hub(f"Room {number:04}")
+
+    def account(self, name_or_id: str | None = None) -> Account:
+        """Find an account, the first one without a name; KeyError if there is none."""
+        for account in self.accounts.values():
+            if name_or_id in (None, account.id, account.name):
+                return account
+        raise KeyError(name_or_id)
+
+    def hub(self, name_or_id: str) -> SimHub:
+        """Find a hub; KeyError if there is none."""
+        if hub := self.hubs.get(name_or_id):
+            return hub
+        for hub in self.hubs.values():
+            if hub.name == name_or_id:
+                return hub
+        raise KeyError(name_or_id)
+
+    def hubs_of(self, account_id: str) -> list[SimHub]:
+        """Return the hubs of one account."""
+        return [hub for hub in self.hubs.values() if hub.account_id == account_id]
+
+    def spaces_of(self, account_id: str) -> list[Space]:
+        """Return the spaces of one account."""
+        return [space for space in self.spaces.values() if space.account_id == account_id]
+
+    def add_account(self, name: str) -> Account:
+        """Add an organisation that has nothing yet but one group."""
+        account = Account(self._new_id(), name)
+        account.groups.append({"id": self._new_id(), "name": "Everybody"})
+        self.accounts[account.id] = account
+        self.version += 1
+        return account
+
+    def add_space(self, name: str, account: str | None = None) -> Space:
+        """Add a room without a hub."""
+        space = Space(self._new_id(), name, self.account(account).id)
+        self.spaces[space.id] = space
+        self.version += 1
+        return space
+
+    def add_hub(
+        self,
+        name: str,
+        *,
+        account: str | None = None,
+        space: str | None = None,
+        product: str = "O-PC-4",
+        ports: int = 4,
+        connected: Iterable[int] = (),
+        active: int = 0,
+        mtr_port: int = 0,
+        online: bool = True,
+        config: Mapping[str, Any] | None = None,
+    ) -> SimHub:
+        """Add a hub, in the space with that id or else in a new one with the hub's name."""
+        account_id = self.account(account).id
+        space_id = space or self.add_space(name, account_id).id
+        number = self._count
+        hub = SimHub(
+            id=self._new_id(),
+            name=name,
+            serial=f"O5B1A{number:09X}",
+            account_id=account_id,
+            space_ids=[space_id],
+            product=product,
+            ports=ports,
+            connected=connected,
+            active=active,
+            mtr_port=mtr_port,
+            online=online,
+            config=config,
+            ip=f"10.20.{number // 250 % 250}.{number % 250 + 1}",
+            listener=self._changed,
+        )
+        self.hubs[hub.id] = hub
+        self.version += 1
+        return hub
+
+    def remove_hub(self, name_or_id: str) -> None:
+        """Remove a hub, and its space if no other hub is there; KeyError if there is none."""
+        gone = self.hubs.pop(self.hub(name_or_id).id)
+        used = {space_id for hub in self.hubs.values() for space_id in hub.space_ids}
+        for space_id in gone.space_ids:
+            if space_id not in used:
+                self.spaces.pop(space_id, None)
+        self.version += 1
+
+    def _make_world(self) -> None:
+        anna = User("5f3e9a70c1d24b6688aa0001", "anna@example.com", "Anna Andersson", "demo")
+        self.users[anna.email] = anna
+        self.add_account("Example Organisation")
+        second = self.add_account("Second Organisation").id
+        self.add_hub("Boardroom", connected=[1], active=1, mtr_port=1)
+        self.add_hub("Focus room", product="O-PC-3")
+        self.add_hub("Workshop", ports=10)
+        self.add_hub("Reception", online=False)
+        self.add_hub("Elsewhere", account=second)
+
+    def _new_id(self) -> str:
+        self._count += 1
+        return f"66a1b2c3d4e5f60{self._count:09x}"
+
+    def _changed(self, hub: SimHub, event: str | None, changes: JsonObject) -> None:
+        self.version += 1
+        for listener in self.listeners:
+            listener(hub, event, changes)
