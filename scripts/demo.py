@@ -31,7 +31,8 @@ frontend:
 config:
 history:
 logbook:
-conversation:
+assist_pipeline:
+tts:
 system_health:
 diagnostics:
 logger:
@@ -292,12 +293,19 @@ async def demo(manual: bool) -> None:
         await connection.send_json({"type": "auth", "access_token": token})
         await connection.receive_json()
         websocket = Socket(connection)
-        names: dict[str, str] = {}
+        # Home Assistant would otherwise ask whether the new listening address is to be kept.
+        await websocket.command("http/config/promote")
+        while (await websocket.command("get_config"))["state"] != "RUNNING":
+            await asyncio.sleep(0.2)
         if manual:
             say(
-                f"\nAdd the integration Ochno with these: server {SIMULATOR}, "
-                "client ID home-assistant, client secret home-assistant-secret."
+                f"\nOpen {HOME_ASSISTANT} (user demo, password demo), add the integration Ochno.\n"
+                f"Server: {SIMULATOR}\n"
+                "Client ID: home-assistant, client secret: home-assistant-secret\n"
+                "Waiting until it is there …"
             )
+            while not await websocket.command("config_entries/get", domain="ochno"):
+                await asyncio.sleep(1)
         else:
             say("Linking the account: credentials, sign-in, approval …")
             await websocket.command(
@@ -308,7 +316,7 @@ async def demo(manual: bool) -> None:
                 name="Simulator",
             )
             await home_assistant.link()
-            names = await show_devices(websocket)
+        names = await show_devices(websocket)
         say(f"\nHome Assistant: {HOME_ASSISTANT} (user demo, password demo)")
         say(f"The rooms:      {SIMULATOR} (plug in laptops, press buttons)")
         say("Ctrl-C ends both. State changes:\n")

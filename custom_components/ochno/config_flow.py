@@ -21,7 +21,7 @@ from homeassistant.helpers.config_entry_oauth2_flow import (
     AbstractOAuth2FlowHandler,
     async_get_implementations,
 )
-from homeassistant.helpers.selector import SelectOptionDict, SelectSelector, SelectSelectorConfig
+from homeassistant.helpers.selector import SelectSelector, SelectSelectorConfig
 
 from .const import CONF_SERVER, DOMAIN, LOGGER, PRODUCTION, STAGING
 from .oauth import SCOPES, OchnoImplementation, Token, UnknownTokenAnswerError, granted_scopes
@@ -191,13 +191,7 @@ _SCOPES_PLACEHOLDER = {"scopes": ", ".join(SCOPES)}
 _SERVER_SCHEMA = probatio.Schema(
     {
         probatio.Required(CONF_SERVER, default=PRODUCTION): SelectSelector(
-            SelectSelectorConfig(
-                options=[
-                    SelectOptionDict(value=server, label=server.removeprefix("https://"))
-                    for server in (PRODUCTION, STAGING)
-                ],
-                custom_value=True,
-            )
+            SelectSelectorConfig(options=[PRODUCTION, STAGING], custom_value=True)
         )
     }
 )
