@@ -37,7 +37,9 @@ async def async_remove_config_entry_device(
     hass: HomeAssistant, entry: OchnoConfigEntry, device: AnyDeviceEntry
 ) -> bool:
     """Let the user delete a device whose hub is no longer in the account."""
-    present = {entry.unique_id, *entry.runtime_data.data}
-    return not any(
-        domain == DOMAIN and identifier in present for domain, identifier in device.identifiers
-    )
+    coordinator = entry.runtime_data
+    [hub_id] = [identifier for domain, identifier in device.identifiers if domain == DOMAIN]
+    if hub_id == entry.unique_id or hub_id in coordinator.data:
+        return False
+    coordinator.async_forget(hub_id)
+    return True

@@ -1,7 +1,8 @@
 """The dialog that links an Ochno Operated account: server, credentials, sign-in."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from ipaddress import ip_address
 import logging
 from typing import Any, override
@@ -222,16 +223,21 @@ async def _identify(client: OperatedClient) -> tuple[list[str], str]:
 
     What the API answers about accounts was never confirmed, so the user's own id stands in.
     """
-    ids: list[str] = []
-    names: list[str | None] = []
-    unknown = (OperatedForbiddenError, OperatedStatusError, OperatedResponseError)
-    with suppress(*unknown):
-        account = await client.account()
-        ids.append(account.id)
-        names.append(account.name)
-    with suppress(*unknown):
-        user = await client.user()
-        names += [user.name, user.email]
-        if user.id is not None:
-            ids.append(user.id)
-    return ids, next((name for name in names if name), "Ochno Operated")
+    account = await _unless_unknown(client.account())
+    user = await _unless_unknown(client.user())
+    ids = [account and account.id, user and user.id]
+    names = [account and account.name, user and user.name, user and user.email]
+    title = next((name for name in names if name), "Ochno Operated")
+    return [id_ for id_ in ids if id_], title
+
+
+async def _unless_unknown[AnswerT](answer: Awaitable[AnswerT]) -> AnswerT | None:
+    """Return the answer; None where the API does not give it, or not in a known way."""
+    try:
+        return await answer
+    except OperatedForbiddenError, OperatedResponseError:
+        return None
+    except OperatedStatusError as err:
+        if err.status != HTTPStatus.NOT_FOUND:
+            raise
+        return None

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Final, override
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import HomeAssistant
-from homeassistant.exceptions import ConfigEntryAuthFailed
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.exceptions import ConfigEntryAuthFailed, OAuth2TokenRequestReauthError
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
@@ -56,7 +56,8 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self._space_ids: set[str] = set()
         self._spaces_due = dt_util.utcnow()
         self._malformed: set[str] = set()
-        self._devices: dict[str, DeviceInfo] = {}
+        # As registered, by hub; a hub that left stays until its device goes too.
+        self.devices: dict[str, DeviceInfo] = {}
         self._missing: Counter[str] = Counter()
         self._account_device = dr.async_get(hass).async_get_or_create(
             config_entry_id=entry.entry_id,
@@ -76,7 +77,9 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             hubs = {hub.id: hub for hub in listing.hubs}
             if hubs and not any(hub.has_state for hub in listing.hubs):
                 hubs = await self._with_details(hubs)
-        except OperatedUnauthorizedError as err:
+            await self._update_spaces(hubs)
+        except (OperatedUnauthorizedError, OAuth2TokenRequestReauthError) as err:
+            # Home Assistant's own handling of the latter would leave the states as they were.
             raise ConfigEntryAuthFailed(
                 translation_domain=DOMAIN, translation_key="unauthorized"
             ) from err
@@ -85,7 +88,6 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         for problem in set(listing.malformed) - self._malformed:
             LOGGER.warning("%s: a hub could not be read and is left out: %s", self.name, problem)
         self._malformed = set(listing.malformed)
-        await self._update_spaces(hubs)
         self._update_devices(hubs)
         # An empty answer is more likely a fault than an account that lost all its hubs at once.
         if hubs and not listing.malformed:
@@ -100,6 +102,8 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             try:
                 async with limit:
                     return await self._client.hub(hub.id)
+            except OperatedRateLimitError:
+                raise
             except (OperatedConnectionError, OperatedStatusError, OperatedResponseError) as err:
                 return err
 
@@ -156,9 +160,9 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
                 ),
                 via_device_id=self._account_device.id,
             )
-            if self._devices.get(hub.id) != device:
+            if self.devices.get(hub.id) != device:
                 registry.async_get_or_create(config_entry_id=self.config_entry.entry_id, **device)
-                self._devices[hub.id] = device
+                self.devices[hub.id] = device
 
     def _remove_gone_devices(self, hubs: dict[str, Hub]) -> None:
         """Remove the devices of hubs that were missing from several complete listings in a row."""
@@ -175,7 +179,14 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
                 LOGGER.info("%s: hub %s has left the account", self.name, device.name)
                 registry.async_remove_device(device.id)
                 self._missing.pop(hub_id)
-                self._devices.pop(hub_id, None)
+                self.devices.pop(hub_id, None)
+
+    @callback
+    def async_forget(self, hub_id: str) -> None:
+        """Forget a hub whose device the user deletes."""
+        self.devices.pop(hub_id, None)
+        self._missing.pop(hub_id, None)
+        self.async_update_listeners()
 
 
 def update_failed(err: OperatedError) -> UpdateFailed:

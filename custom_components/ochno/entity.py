@@ -52,14 +52,14 @@ def add_hub_entities[DescriptionT: EntityDescription](
 ) -> None:
     """Add an entity for whatever `describe` names, now and whenever a hub reports more.
 
-    A hub that has left is forgotten, so that its entities come back with it.
+    A hub whose device was removed is forgotten, so that its entities come back with it.
     """
     coordinator = entry.runtime_data
     known: dict[str, set[str]] = {}
 
     @callback
     def add_new() -> None:
-        for hub_id in known.keys() - coordinator.data.keys():
+        for hub_id in known.keys() - coordinator.devices.keys():
             del known[hub_id]
         entities = []
         for hub in coordinator.data.values():

@@ -164,7 +164,8 @@ class OchnoSession(OAuth2Session):
             )
             # Whoever waits may be cancelled and leave nobody to be told of a failure.
             refresh.add_done_callback(lambda task: task.cancelled() or task.exception())
-            await asyncio.shield(refresh)
+            await asyncio.wait([refresh])
+            refresh.result()
         access_token: str = self.token["access_token"]
         return access_token
 
@@ -216,7 +217,8 @@ def _read_token(answer: object) -> Token:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value != ""
+    """Whether it is a text that can stand in a header."""
+    return isinstance(value, str) and value != "" and value.isascii() and value.isprintable()
 
 
 def _lifetime(*stated: object) -> int:
