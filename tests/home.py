@@ -124,8 +124,9 @@ class Home:
 
     def device(self, hub: str) -> dr.DeviceEntry | None:
         """Find the device of a hub by the hub's name in the simulator."""
-        identifiers = {("ochno", self.simulator.hub(hub).id)}
-        return dr.async_get(self.hass).async_get_device(identifiers=identifiers)
+        registry = dr.async_get(self.hass)
+        identifier = ("ochno", self.simulator.hub(hub).id)
+        return registry.async_get_device_by_identifier(identifier, self.entry.entry_id)
 
     def requests(self, path: str, method: str = "GET") -> int:
         """Count the requests to a path of the simulator."""

@@ -1,5 +1,6 @@
 """Ochno Operated: USB-C switches ("hubs") in meeting rooms."""
 
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
@@ -37,6 +38,9 @@ async def async_remove_config_entry_device(
     hass: HomeAssistant, entry: OchnoConfigEntry, device: AnyDeviceEntry
 ) -> bool:
     """Let the user delete a device whose hub is no longer in the account."""
+    if entry.state is not ConfigEntryState.LOADED:
+        # Then nobody knows which hubs there are.
+        return False
     coordinator = entry.runtime_data
     [hub_id] = [identifier for domain, identifier in device.identifiers if domain == DOMAIN]
     if hub_id == entry.unique_id or hub_id in coordinator.data:

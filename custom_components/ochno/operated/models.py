@@ -284,7 +284,7 @@ def _kind(json: JSON) -> str:
             return "a text"
         case list():
             return "a list"
-        case dict():
+        case _:
             return "an object"
 
 

@@ -1,0 +1,1 @@
+"""The API client by itself, without Home Assistant."""

@@ -1,0 +1,538 @@
+"""The dialog that links an account: every way through it, and what the user is told."""
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import pytest
+from pytest_homeassistant_custom_component.common import async_fire_time_changed
+from yarl import URL
+
+from homeassistant.components.application_credentials import DATA_COMPONENT
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ImplementationUnavailableError
+from homeassistant.helpers import area_registry as ar, device_registry as dr
+from homeassistant.helpers.config_entry_oauth2_flow import async_add_implementation_provider
+from homeassistant.helpers.translation import async_get_translations
+
+from .home import FLOWS, FRONTEND, Home, Step
+from .simulator import Fault, Simulator
+
+TOKEN = "/identity/oauth/v2/token"
+USER_INFO = "/identity/oauth/v2/userinfo"
+ACCOUNTS = "/api/accounts/v1"
+HUBS = "/api/hubs/v1"
+PRODUCTION = "https://operated.ochno.com"
+STAGING = "https://staging.ochno.com"
+SCOPES = {"scopes": "sub, email, hubs:read, accounts:read"}
+
+
+async def check_texts(hass: HomeAssistant, step: Step) -> None:
+    """Assert that all there is to say at this step is said in English, with all it needs."""
+    texts = await async_get_translations(hass, "en", "config", {"ochno", "homeassistant"})
+    section = f"component.{step.get('translation_domain', 'ochno')}.config"
+    given = set(step.get("description_placeholders") or {})
+    if step["type"] == "abort":
+        used = set(re.findall(r"{(\w+)}", texts[f"{section}.abort.{step['reason']}"]))
+        assert used == given, step
+    elif step["type"] == "form":
+        form = f"{section}.step.{step['step_id']}"
+        assert texts[f"{form}.title"]
+        # Home Assistant itself adds the name of the entry where there is one.
+        used = set(re.findall(r"{(\w+)}", texts.get(f"{form}.description", "")))
+        assert used <= given <= used | {"name"}, step
+        for field in step["data_schema"]:
+            assert texts[f"{form}.data.{field['name']}"]
+            assert texts[f"{form}.data_description.{field['name']}"]
+        for error in (step["errors"] or {}).values():
+            assert "{" not in texts[f"{section}.error.{error}"]
+
+
+class AttentiveHome(Home):
+    """A home where somebody reads what every dialog says."""
+
+    async def request(self, method: str, path: str, json: Any = None) -> Any:
+        answer = await super().request(method, path, json)
+        if path.startswith(FLOWS):
+            await check_texts(self.hass, answer)
+        return answer
+
+    async def start_reauth(self) -> Step:
+        """Open the dialog that Home Assistant shows by itself."""
+        [flow] = self.hass.config_entries.flow.async_progress_by_handler("ochno")
+        assert flow["context"]["source"] == "reauth"
+        step: Step = await self.request("GET", f"{FLOWS}/{flow['flow_id']}")
+        return step
+
+    async def lose_access(self) -> Step:
+        """Let the tokens become invalid; return the dialog that this opens."""
+        self.simulator.revoke_access()
+        await self.poll()
+        return await self.start_reauth()
+
+
+@pytest.fixture
+def home(home: Home) -> AttentiveHome:
+    return AttentiveHome(home.hass, home.client, home.simulator, home.freezer)
+
+
+def text(status: int, body: str = "") -> Fault:
+    return Fault.status(status, {"Content-Type": "application/json"}, body)
+
+
+def table(values: dict[str, Any]) -> Any:
+    return pytest.mark.parametrize("value", values.values(), ids=values.keys())
+
+
+def suggested(step: Step) -> object:
+    """Return what the only field of the form is filled with."""
+    [field] = step["data_schema"]
+    return field["description"]["suggested_value"]
+
+
+def device_of(home: Home) -> dr.DeviceEntry:
+    """Return the Boardroom's device."""
+    identifier = ("ochno", home.simulator.hub("Boardroom").id)
+    registry = dr.async_get(home.hass)
+    device = registry.async_get_device_by_identifier(identifier, home.entry.entry_id)
+    assert device is not None
+    return device
+
+
+# The form
+
+
+async def test_form_offers_both_servers_of_ochno_or_another(home: AttentiveHome) -> None:
+    await home.add_credentials()
+    step = await home.start()
+    assert (step["type"], step["step_id"], step["errors"]) == ("form", "user", {})
+    [field] = step["data_schema"]
+    assert (field["name"], field["required"], field["default"]) == ("server", True, PRODUCTION)
+    select = field["selector"]["select"]
+    assert select["options"] == [PRODUCTION, STAGING]
+    assert select["custom_value"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "server"),
+    [
+        (PRODUCTION, PRODUCTION),
+        (f"{STAGING}/", STAGING),
+        ("  https://example.org ", "https://example.org"),
+        ("HTTPS://Example.ORG", "https://example.org"),
+        ("https://example.org:8443", "https://example.org:8443"),
+        ("https://example.org/ochno//", "https://example.org/ochno"),
+        ("https://192.168.1.5", "https://192.168.1.5"),
+        ("http://127.0.0.1:8124", "http://127.0.0.1:8124"),
+        ("http://127.8.8.8", "http://127.8.8.8"),
+        ("http://[::1]:8124/", "http://[::1]:8124"),
+        ("http://localhost:8124", "http://localhost:8124"),
+    ],
+)
+async def test_server_is_where_the_browser_is_sent(
+    home: AttentiveHome, typed: str, server: str
+) -> None:
+    await home.add_credentials()
+    step = await home.submit(await home.start(), server=typed)
+    assert step["type"] == "external"
+    assert step["url"].startswith(f"{server}/identity/oauth/v2/authorize?")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("", " ", "not a server", "operated.ochno.com", "//example.org", "https://", "https://["),
+        *("https://example.org:99999", "ftp://example.org", "javascript:alert(1)", "/etc/passwd"),
+        *("http://operated.ochno.com", "http://192.168.1.5", "http://[::2]", "http://0.0.0.0"),
+        *("http://localhost.example.org", "http://127.0.0.1.example.org"),
+        *("https://anna@example.org", "https://anna:secret@example.org", "https://:x@example.org"),
+        *("https://example.org?a=1", "https://example.org/#a"),
+    ],
+)
+async def test_address_that_tokens_must_not_be_sent_to_is_refused(
+    home: AttentiveHome, typed: str
+) -> None:
+    await home.add_credentials()
+    step = await home.submit(await home.start(), server=typed)
+    assert (step["type"], step["errors"]) == ("form", {"server": "invalid_server"})
+    assert suggested(step) == typed
+    assert (await home.submit(step, server=PRODUCTION))["type"] == "external"
+
+
+async def test_without_credentials_the_user_is_asked_for_them_first(home: AttentiveHome) -> None:
+    step = await home.start()
+    assert (step["type"], step["reason"]) == ("abort", "missing_credentials")
+
+
+async def test_credentials_that_cannot_be_looked_up_now_are_not_missing(
+    home: AttentiveHome,
+) -> None:
+    async def unavailable(hass: HomeAssistant, domain: str) -> Any:
+        raise ImplementationUnavailableError
+
+    async_add_implementation_provider(home.hass, "cloud", unavailable)
+    step = await home.submit(await home.start(), server=PRODUCTION)
+    assert (step["type"], step["reason"]) == ("abort", "oauth_implementation_unavailable")
+
+
+async def test_user_chooses_between_two_credentials(home: AttentiveHome) -> None:
+    await home.add_credentials()
+    await home.add_credentials("read-only-app", "read-only-secret", "Read only")
+    for client_id, account in (("home-assistant", None), ("read-only-app", "Second Organisation")):
+        step = await home.submit(await home.start(), server=home.simulator.url)
+        assert step["step_id"] == "pick_implementation"
+        [field] = step["data_schema"]
+        assert field["options"] == [["home-assistant", "Simulator"], ["read-only-app", "Read only"]]
+        step = await home.sign_in(await home.submit(step, implementation=client_id), account)
+        assert step["type"] == "create_entry"
+    entries = home.hass.config_entries.async_entries("ochno")
+    assert [entry.data["auth_implementation"] for entry in entries] == [
+        "home-assistant",
+        "read-only-app",
+    ]
+    assert [entry.state for entry in entries] == [ConfigEntryState.LOADED] * 2
+
+
+# The account
+
+
+@pytest.mark.parametrize("form", ["object", "array"])
+async def test_entry_is_named_after_the_account_that_was_chosen(
+    home: AttentiveHome, form: Any
+) -> None:
+    home.simulator.settings.accounts_form = form
+    await home.add_credentials()
+    step = await home.add("Second Organisation")
+    assert (step["type"], step["title"]) == ("create_entry", "Second Organisation")
+    account = home.simulator.cloud.account("Second Organisation")
+    assert (home.entry.title, home.entry.unique_id) == (account.name, account.id)
+    assert home.entry.state is ConfigEntryState.LOADED
+    assert home.entry.data.keys() == {"auth_implementation", "server", "token"}
+    assert home.entry.data["server"] == home.simulator.url
+    assert home.entry.data["auth_implementation"] == "home-assistant"
+
+
+async def test_each_organisation_can_be_linked_but_only_once(home: AttentiveHome) -> None:
+    await home.link()
+    before = home.entry.data
+    assert (await home.add())["reason"] == "already_configured"
+    assert home.entry.data == before
+    assert (await home.add("Second Organisation"))["type"] == "create_entry"
+
+
+NO_ACCOUNT = {
+    "403": text(403),
+    "404": text(404),
+    "page": Fault.html(),
+    "no id": Fault.body('{"name": "Nobody"}'),
+    "two accounts": Fault.body('[{"id": "1"}, {"id": "2"}]'),
+}
+
+
+@table(NO_ACCOUNT)
+async def test_user_stands_in_for_an_account_that_is_not_told(
+    home: AttentiveHome, value: Fault
+) -> None:
+    home.simulator.fail("GET", ACCOUNTS, value)
+    entry = await home.link()
+    anna = home.simulator.cloud.users["anna@example.com"]
+    assert (entry.title, entry.unique_id) == (anna.name, anna.sub)
+
+
+@pytest.mark.parametrize(
+    ("account", "user", "title", "unique_id"),
+    [
+        ({"id": "a"}, {"sub": "u", "name": "Anna", "email": "a@b"}, "Anna", "a"),
+        ({"id": "a"}, {"sub": "u", "email": "a@b"}, "a@b", "a"),
+        ({"id": "a"}, [], "Ochno Operated", "a"),
+        ({"id": "a", "name": "Org"}, {}, "Org", "a"),
+        ([], {"sub": "u"}, "Ochno Operated", "u"),
+    ],
+    ids=["user's name", "e-mail address", "nothing", "account only", "user's id only"],
+)
+async def test_entry_is_named_after_the_best_that_is_known(
+    home: AttentiveHome, account: object, user: object, title: str, unique_id: str
+) -> None:
+    home.simulator.fail("GET", ACCOUNTS, Fault.body(json.dumps(account)))
+    home.simulator.fail("GET", USER_INFO, Fault.body(json.dumps(user)))
+    entry = await home.link()
+    assert (entry.title, entry.unique_id) == (title, unique_id)
+
+
+@table({"403": text(403), "page": Fault.html(), "no sub": Fault.body('{"name": "Anna"}')})
+async def test_account_and_user_both_unknown(home: AttentiveHome, value: Fault) -> None:
+    home.simulator.fail("GET", ACCOUNTS, text(404))
+    home.simulator.fail("GET", USER_INFO, value)
+    await home.add_credentials()
+    assert (await home.add())["reason"] == "account_unknown"
+
+
+# What can go wrong
+
+
+async def abort(home: Home, path: str, fault: Fault) -> Step:
+    """Go through the dialog with this fault; return its end, once it was shown to pass."""
+    home.simulator.fail("*", path, fault, times=None)
+    await home.add_credentials()
+    step = await home.add()
+    assert step["type"] == "abort"
+    home.simulator.clear_faults()
+    assert (await home.add())["type"] == "create_entry"
+    return step
+
+
+async def end(home: Home, **query: str) -> Step:
+    """Come back from the sign-in page with this answer."""
+    await home.add_credentials()
+    step = await home.submit(await home.start(), server=home.simulator.url)
+    url = URL(f"{FRONTEND}/auth/external/callback")
+    return await home.come_back(
+        step, str(url.with_query(state=URL(step["url"]).query["state"], **query))
+    )
+
+
+UNREACHABLE = {
+    **{str(status): text(status) for status in (404, 408, 418, 429, 500, 502, 503)},
+    "reset": Fault.reset(),
+    "redirect": Fault.redirect("http://127.0.0.1:9/"),
+    "redirect loop": Fault.redirect_loop(),
+    "not gzip": Fault.bad_gzip(),
+}
+NOT_UNDERSTOOD = {
+    "page": Fault.html(),
+    "empty": Fault.empty(),
+    "cut short": Fault.truncated(),
+    "nested": Fault.nested(),
+    "number": Fault.body("1"),
+    "object": Fault.body("{}"),
+}
+NO_TOKEN = {
+    **NOT_UNDERSTOOD,
+    "list": Fault.body("[]"),
+    "no access token": Fault.body('{"refresh_token": "x"}'),
+    "no refresh token": Fault.body('{"access_token": "x", "expires_in": 3600}'),
+}
+
+
+@pytest.mark.parametrize("path", [TOKEN, HUBS, ACCOUNTS, USER_INFO], ids=lambda path: path[-8:])
+@table({key: UNREACHABLE[key] for key in ("reset", "not gzip")})
+async def test_connection_that_fails_anywhere(home: Home, value: Fault, path: str) -> None:
+    step = await abort(home, path, value)
+    assert step["reason"] == "cannot_connect"
+    assert step["description_placeholders"] == {"server": home.simulator.url}
+
+
+@pytest.mark.parametrize("path", [TOKEN, HUBS], ids=["exchange", "hubs"])
+@table(UNREACHABLE)
+async def test_server_has_a_problem(home: Home, value: Fault, path: str) -> None:
+    assert (await abort(home, path, value))["reason"] == "cannot_connect"
+
+
+async def test_firewall_forbids_the_exchange(home: Home) -> None:
+    assert (await abort(home, TOKEN, text(403)))["reason"] == "cannot_connect"
+
+
+async def test_server_is_down(home: Home) -> None:
+    await home.add_credentials()
+    step = await home.submit(await home.start(), server=home.simulator.url)
+    location = await home.simulator.approve(step["url"])
+    await home.simulator.stop()
+    assert (await home.come_back(step, location))["reason"] == "cannot_connect"
+
+
+@pytest.mark.parametrize("path", [TOKEN, HUBS], ids=["exchange", "hubs"])
+async def test_server_never_answers(home: Home, path: str) -> None:
+    home.simulator.fail("*", path, Fault.hang())
+    await home.add_credentials()
+    step = await home.submit(await home.start(), server=home.simulator.url)
+    location = await home.simulator.approve(step["url"])
+    coming = asyncio.create_task(home.come_back(step, location))
+    while not any(request.path == path for request in home.simulator.requests):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    home.freezer.tick(61)
+    async_fire_time_changed(home.hass)
+    assert (await coming)["reason"] == "cannot_connect"
+
+
+@table(NO_TOKEN)
+async def test_answer_to_the_exchange_is_not_understood(home: Home, value: Fault) -> None:
+    assert (await abort(home, TOKEN, value))["reason"] == "answer_not_understood"
+
+
+@table({**NOT_UNDERSTOOD, "not UTF-8": Fault.bad_utf8()})
+async def test_list_of_hubs_is_not_understood(home: Home, value: Fault) -> None:
+    assert (await abort(home, HUBS, value))["reason"] == "answer_not_understood"
+
+
+async def test_wrong_secret(home: AttentiveHome) -> None:
+    await home.add_credentials("home-assistant", "wrong")
+    assert (await home.add())["reason"] == "credentials_refused"
+
+
+@pytest.mark.parametrize("path", [HUBS, ACCOUNTS, USER_INFO], ids=lambda path: path[-8:])
+async def test_token_is_refused_although_it_is_new(home: Home, path: str) -> None:
+    assert (await abort(home, path, text(401)))["reason"] == "token_refused"
+    assert sum(request.status == 401 for request in home.simulator.requests) == 1
+
+
+async def test_user_denies(home: AttentiveHome) -> None:
+    await home.add_credentials()
+    step = await home.submit(await home.start(), server=home.simulator.url)
+    step = await home.come_back(step, await home.simulator.deny(step["url"]))
+    assert step["reason"] == "access_denied"
+    assert home.requests(TOKEN, "POST") == 0
+
+
+async def test_sign_in_page_has_another_reason(home: AttentiveHome) -> None:
+    step = await end(home, error="server_error")
+    assert step["reason"] == "user_rejected_authorize"
+    assert step["description_placeholders"] == {"error": "server_error"}
+
+
+async def test_code_is_not_known(home: AttentiveHome) -> None:
+    assert (await end(home, code="wrong"))["reason"] == "credentials_refused"
+
+
+async def test_scopes_were_not_ticked_at_ochno(home: AttentiveHome) -> None:
+    home.simulator.applications["home-assistant"].scopes.remove("hubs:read")
+    await home.add_credentials()
+    step = await home.add()
+    assert (step["reason"], step["description_placeholders"]) == ("scope_missing", SCOPES)
+
+
+async def test_answer_says_that_hubs_may_not_be_read(home: Home) -> None:
+    answer = {"access_token": "x", "refresh_token": "y", "scope": "sub email hubs:readable"}
+    step = await abort(home, TOKEN, Fault.body(json.dumps(answer)))
+    assert (step["reason"], step["description_placeholders"]) == ("scope_missing", SCOPES)
+    assert [one.path for one in home.simulator.requests].count(HUBS) == 2
+
+
+async def test_hubs_may_not_be_read(home: Home) -> None:
+    home.simulator.settings.scope_in_answer = False
+    step = await abort(home, HUBS, text(403))
+    assert (step["reason"], step["description_placeholders"]) == ("scope_missing", SCOPES)
+
+
+# Signing in again
+
+
+async def test_signing_in_again_loses_nothing(home: AttentiveHome) -> None:
+    entry = await home.link()
+    device = device_of(home)
+    area = ar.async_get(home.hass).async_create("Cellar")
+    dr.async_get(home.hass).async_update_device(device.id, area_id=area.id, name_by_user="Our room")
+    entity_id = home.entity_id("binary_sensor", "Boardroom", "port_1_connected")
+    before = entry.data
+    step = await home.lose_access()
+    assert step["step_id"] == "reauth_confirm"
+    assert step["description_placeholders"]["account"] == "Example Organisation"
+    step = await home.sign_in(await home.submit(step))
+    assert step["reason"] == "reauth_successful"
+    assert home.entry is entry
+    assert entry.state is ConfigEntryState.LOADED
+    assert entry.data["token"]["refresh_token"] != before["token"]["refresh_token"]
+    assert {**entry.data, "token": None} == {**before, "token": None}
+    after = device_of(home)
+    assert (after.id, after.area_id, after.name_by_user) == (device.id, area.id, "Our room")
+    assert home.entity_id("binary_sensor", "Boardroom", "port_1_connected") == entity_id
+    assert home.state("binary_sensor", "Boardroom", "port_1_connected") == "on"
+
+
+async def test_entry_of_a_user_is_recognised_once_the_account_is_told(home: AttentiveHome) -> None:
+    home.simulator.fail("GET", ACCOUNTS, text(404))
+    entry = await home.link()
+    step = await home.sign_in(await home.submit(await home.lose_access()))
+    assert step["reason"] == "reauth_successful"
+    assert entry.title == "Anna Andersson"
+
+
+async def test_signing_in_to_another_account_changes_nothing(home: AttentiveHome) -> None:
+    entry = await home.link()
+    before = entry.data
+    step = await home.submit(await home.lose_access())
+    step = await home.sign_in(step, "Second Organisation")
+    assert step["reason"] == "wrong_account"
+    assert step["description_placeholders"] == {"account": "Example Organisation"}
+    assert (home.entry.data, home.entry.title) == (before, "Example Organisation")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_account_that_is_not_told_just_now_is_not_another_account(
+    home: AttentiveHome, status: int
+) -> None:
+    await home.link()
+    step = await home.submit(await home.lose_access())
+    home.simulator.fail("GET", ACCOUNTS, text(status))
+    assert (await home.sign_in(step))["reason"] == "cannot_connect"
+
+
+async def test_credentials_that_were_removed_can_be_replaced(home: AttentiveHome) -> None:
+    entry = await home.link()
+    credentials = home.hass.data[DATA_COMPONENT]
+    [item] = credentials.async_items()
+    await credentials.async_delete_item(item["id"])
+    for known in (False, True):
+        await home.hass.config_entries.async_reload(entry.entry_id)
+        assert entry.state is ConfigEntryState.SETUP_ERROR
+        step = await home.submit(await home.start_reauth())
+        if not known:
+            assert step["reason"] == "missing_credentials"
+            await home.add_credentials("read-only-app", "read-only-secret")
+    assert (await home.sign_in(step))["reason"] == "reauth_successful"
+    assert entry.state is ConfigEntryState.LOADED
+    assert entry.data["auth_implementation"] == "read-only-app"
+
+
+# Reconfiguring
+
+
+async def test_reconfiguring_shows_the_present_server_and_no_secret(home: AttentiveHome) -> None:
+    entry = await home.link()
+    step = await home.start(entry_id=entry.entry_id)
+    assert (step["type"], step["step_id"], step["errors"]) == ("form", "user", {})
+    assert suggested(step) == home.simulator.url
+    assert entry.data["token"]["access_token"] not in json.dumps(step)
+    step = await home.submit(step, server="http://example.org")
+    assert (step["errors"], suggested(step)) == ({"server": "invalid_server"}, "http://example.org")
+
+
+async def test_account_moves_to_another_server(home: AttentiveHome) -> None:
+    entry = await home.link()
+    async with Simulator() as other:
+        step = await home.submit(await home.start(entry_id=entry.entry_id), server=other.url)
+        step = await home.come_back(step, await other.approve(step["url"]))
+        assert step["reason"] == "reconfigure_successful"
+        assert entry.data["server"] == other.url
+        other.hub("Boardroom").plug(2)
+        await home.poll()
+        assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
+        home.simulator.requests.clear()
+        await home.wait(3600)
+        assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
+        assert home.simulator.requests == []
+
+
+async def test_account_gets_other_credentials(home: AttentiveHome) -> None:
+    entry = await home.link()
+    await home.add_credentials("read-only-app", "read-only-secret")
+    step = await home.start(entry_id=entry.entry_id)
+    step = await home.submit(step, server=home.simulator.url)
+    assert step["step_id"] == "pick_implementation"
+    step = await home.sign_in(await home.submit(step, implementation="read-only-app"))
+    assert step["reason"] == "reconfigure_successful"
+    assert entry.data["auth_implementation"] == "read-only-app"
+    await home.wait(3600)
+    assert home.state("binary_sensor", "Boardroom", "port_1_connected") == "on"
+
+
+async def test_reconfiguring_does_not_turn_one_account_into_another(home: AttentiveHome) -> None:
+    entry = await home.link()
+    before = entry.data
+    step = await home.start(entry_id=entry.entry_id)
+    step = await home.submit(step, server=home.simulator.url)
+    step = await home.sign_in(step, "Second Organisation")
+    assert step["reason"] == "wrong_account"
+    assert step["description_placeholders"] == {"account": "Example Organisation"}
+    assert (entry.data, entry.state) == (before, ConfigEntryState.LOADED)

@@ -1,0 +1,261 @@
+"""What hassfest and HACS would say, and what neither checks: texts, icons, manifest."""
+
+import ast
+from collections.abc import Iterator
+import json
+from pathlib import Path
+import re
+from typing import Any
+
+import pytest
+
+from custom_components.ochno.binary_sensor import (
+    BINARY_SENSORS,
+    connection_binary_sensor,
+    port_binary_sensors,
+)
+from custom_components.ochno.const import DOMAIN
+from custom_components.ochno.operated.models import Hub
+from custom_components.ochno.sensor import ACCOUNT_SENSORS, SENSORS
+from homeassistant.helpers import config_entry_oauth2_flow
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "custom_components" / DOMAIN
+SLUG = "ha-ochno/ha-ochno"
+LANGUAGES = sorted((PACKAGE / "translations").glob("*.json"))
+TREES = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+EN = read(PACKAGE / "translations" / "en.json")
+ICONS = read(PACKAGE / "icons.json")
+MANIFEST = read(PACKAGE / "manifest.json")
+
+
+def texts(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Walk over all texts of a file with their dotted paths."""
+    if isinstance(tree, str):
+        yield path, tree
+    else:
+        for key, value in tree.items():
+            yield from texts(value, f"{path}.{key}".removeprefix("."))
+
+
+def placeholders(text: str) -> set[str]:
+    return set(re.findall(r"\{(\w+)\}", text))
+
+
+def constants(tree: ast.AST) -> set[str]:
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def calls() -> Iterator[tuple[Path, str, ast.Call, dict[str, ast.expr]]]:
+    """Walk over all calls: file, name of what is called, the call, its keywords."""
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func).rpartition(".")[2]
+                yield path, name, node, {one.arg or "**": one.value for one in node.keywords}
+
+
+def entities() -> dict[str, dict[str, bool]]:
+    """Return the translation keys by platform, and whether they have a device class."""
+    found: dict[str, dict[str, bool]] = {}
+    for path, name, _, keywords in calls():
+        if name.endswith("EntityDescription") and "translation_key" in keywords:
+            key = ast.literal_eval(keywords["translation_key"])
+            found.setdefault(path.stem, {})[key] = "device_class" in keywords
+    return found
+
+
+def exceptions() -> set[str]:
+    """Return the translation keys of exceptions; one in a variable is looked up."""
+    found = set()
+    for path, _, _, keywords in calls():
+        match keywords.get("translation_key") if "translation_domain" in keywords else None:
+            case ast.Constant(value=str(key)):
+                found.add(key)
+            case ast.Name(id=variable):
+                found |= {
+                    node.value.value
+                    for node in ast.walk(TREES[path])
+                    if isinstance(node, ast.Assign)
+                    and ast.unparse(node.targets[0]) == variable
+                    and isinstance(node.value, ast.Constant)
+                    and isinstance(node.value.value, str)
+                }
+    return found
+
+
+# Texts
+
+
+def test_every_entity_has_a_name_and_every_name_an_entity() -> None:
+    assert {platform: set(keys) for platform, keys in entities().items()} == {
+        platform: set(keys) for platform, keys in EN["entity"].items()
+    }
+    for path, text in texts(EN["entity"]):
+        assert text, path
+
+
+def test_names_use_the_placeholders_that_they_are_given() -> None:
+    binary_sensors = (*BINARY_SENSORS, *port_binary_sensors(1), connection_binary_sensor("usb1"))
+    for platform, descriptions in {
+        "binary_sensor": binary_sensors,
+        "sensor": (*SENSORS, *ACCOUNT_SENSORS),
+    }.items():
+        for description in descriptions:
+            if description.translation_key is None:
+                assert description.device_class, description.key  # which names it
+                continue
+            name = EN["entity"][platform][description.translation_key]["name"]
+            assert placeholders(name) == set(description.translation_placeholders or {})
+
+
+def test_every_option_has_a_text() -> None:
+    [description] = [one for one in SENSORS if one.options_fn]
+    state = {"connected": [0] * 16, "active": 0}
+    hub = Hub.from_json({"id": "1", "data": {"state": state}})
+    assert description.options_fn is not None
+    assert description.translation_key is not None
+    texts_of_states = EN["entity"]["sensor"][description.translation_key]["state"]
+    assert set(description.options_fn(hub)) == set(texts_of_states)
+    for key, entity in EN["entity"]["binary_sensor"].items():
+        assert entity.get("state", {}).keys() <= {"on", "off"}, key
+
+
+def test_every_exception_has_a_message_and_every_message_an_exception() -> None:
+    assert exceptions() == set(EN["exceptions"])
+
+
+def test_every_abort_and_error_of_the_dialog_has_a_text() -> None:
+    used = set()
+    for path, name, node, keywords in calls():
+        if name == "async_abort":
+            used.add(ast.literal_eval(keywords["reason"]))
+        if name == "AbortFlow":
+            used.add(ast.literal_eval(node.args[0]))
+        if path.stem == "config_flow" and isinstance(keywords.get("step_id"), ast.Constant):
+            assert ast.literal_eval(keywords["step_id"]) in EN["config"]["step"]
+    assert used
+    assert used <= set(EN["config"]["abort"])
+
+
+def test_every_text_of_the_dialog_is_used() -> None:
+    core = Path(config_entry_oauth2_flow.__file__).read_text()
+    known = constants(ast.parse(core)).union(*(constants(tree) for tree in TREES.values()))
+    steps = {name.removeprefix("async_step_") for name in dir_of_flow() | known}
+    assert set(EN["config"]["step"]) <= steps
+    assert set(EN["config"]["abort"]) <= known | {"already_configured"}
+    assert set(EN["config"]["error"]) <= known
+    assert set(EN) <= {
+        *("application_credentials", "config", "entity", "exceptions"),
+        *("issues", "options", "selector", "services", "system_health"),
+    }
+
+
+def dir_of_flow() -> set[str]:
+    tree = TREES[PACKAGE / "config_flow.py"]
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)}
+
+
+@pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
+def test_texts_keep_the_rules(path: Path) -> None:
+    language = read(path)
+    for where, text in texts(language):
+        assert text == text.strip() != "", where
+        assert not re.search(r"\w://|www\.", text), f"URL in {where}"
+        assert not re.search(r"</?[a-zA-Z]", text), f"HTML in {where}"
+        assert not re.search(r"\[%key:|'\{\w+\}'", text), where
+    for kind in ("config", "options"):
+        for step, form in language.get(kind, {}).get("step", {}).items():
+            assert form.get("data_description", {}).keys() <= form.get("data", {}).keys(), step
+
+
+@pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
+def test_languages_say_the_same(path: Path) -> None:
+    english, other = dict(texts(EN)), dict(texts(read(path)))
+    assert other.keys() == english.keys()
+    for where, text in other.items():
+        assert placeholders(text) == placeholders(english[where]), where
+
+
+# Icons
+
+
+def test_icons_belong_to_entities() -> None:
+    for platform, icons in ICONS["entity"].items():
+        assert icons.keys() <= entities()[platform].keys()
+
+
+def test_entities_without_a_device_class_have_an_icon() -> None:
+    for platform, keys in entities().items():
+        for key, has_device_class in keys.items():
+            assert has_device_class or key in ICONS["entity"][platform], key
+
+
+def test_icons_keep_the_rules() -> None:
+    for where, icon in texts(ICONS):
+        assert re.fullmatch(r"mdi:[a-z0-9-]+", icon), where
+    for platform, icons in ICONS["entity"].items():
+        for key, icon in icons.items():
+            assert icon["default"] not in icon.get("state", {}).values(), key
+            known = set(EN["entity"][platform][key].get("state", {})) | {"on", "off"}
+            assert icon.get("state", {}).keys() <= known, key
+
+
+# Manifest and HACS
+
+
+def test_manifest() -> None:
+    keys = list(MANIFEST)
+    assert keys == ["domain", "name", *sorted(keys[2:])]
+    assert set(keys) <= {
+        *("domain", "name", "after_dependencies", "codeowners", "config_flow", "dependencies"),
+        *("documentation", "integration_type", "iot_class", "issue_tracker", "loggers"),
+        *("quality_scale", "requirements", "version"),
+    }
+    assert MANIFEST["domain"] == PACKAGE.name
+    assert MANIFEST["requirements"] == []
+    assert MANIFEST["config_flow"] is True
+    assert MANIFEST["codeowners"] == [f"@{SLUG.partition('/')[0]}"]
+    assert MANIFEST["documentation"] == f"https://github.com/{SLUG}"
+    assert MANIFEST["issue_tracker"] == f"https://github.com/{SLUG}/issues"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", MANIFEST["version"])
+
+
+def test_hacs() -> None:
+    hacs = read(ROOT / "hacs.json")
+    assert set(hacs) <= {
+        *("name", "content_in_root", "country", "filename", "hacs", "hide_default_branch"),
+        *("homeassistant", "persistent_directory", "zip_release", "render_readme"),
+    }
+    assert hacs["name"] == MANIFEST["name"]
+    assert ("filename" in hacs) == bool(hacs.get("zip_release"))
+
+
+def test_repository_is_the_same_wherever_it_is_named() -> None:
+    patterns = (
+        r"(?:github\.com|githubusercontent\.com|github\.io)/([\w-]+)/([\w-]+)",
+        r"owner=([\w-]+)&(?:amp;)?repository=([\w-]+)",
+    )
+    folders = ("custom_components", "blueprints", ".github", "docs")
+    files = [path for path in ROOT.iterdir() if path.suffix in (".md", ".json", ".toml")]
+    files += [path for folder in folders for path in (ROOT / folder).rglob("*.*")]
+    named = 0
+    for path in files:
+        if path.suffix not in (".md", ".json", ".toml", ".yaml", ".yml", ".py"):
+            continue
+        for pattern in patterns:
+            for owner, name in re.findall(pattern, path.read_text(encoding="utf-8")):
+                if "ha-ochno" in (owner, name):
+                    assert f"{owner}/{name}" == SLUG, path
+                    named += 1
+    assert named >= 2
