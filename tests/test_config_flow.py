@@ -330,8 +330,9 @@ async def test_server_has_a_problem(home: Home, value: Fault, path: str) -> None
     assert (await abort(home, path, value))["reason"] == "cannot_connect"
 
 
-async def test_firewall_forbids_the_exchange(home: Home) -> None:
-    assert (await abort(home, TOKEN, text(403)))["reason"] == "cannot_connect"
+@table({"403": text(403), "not UTF-8": Fault.bad_utf8()})
+async def test_firewall_answers_the_exchange(home: Home, value: Fault) -> None:
+    assert (await abort(home, TOKEN, value))["reason"] == "cannot_connect"
 
 
 async def test_server_is_down(home: Home) -> None:

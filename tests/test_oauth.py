@@ -211,11 +211,11 @@ async def test_token_is_renewed_after_a_restart_with_the_redirect_uri_of_the_sig
     step = await home.submit(await home.start(), server=home.simulator.url)
     location = await home.simulator.approve(step["url"])
     assert location.startswith(redirect_uri)
-    step = await home.come_back(step, location.replace(redirect_uri, CALLBACK))
-    assert step["type"] == "create_entry"
-    # From here on Home Assistant could not tell it: "my" is not there yet, nobody's browser either.
+    # From here on Home Assistant could not tell it.
     if redirect_uri == MY_CALLBACK:
         home.hass.config.components.remove("my")
+    step = await home.come_back(step, location.replace(redirect_uri, CALLBACK))
+    assert step["type"] == "create_entry"
     await home.hass.config_entries.async_unload(home.entry.entry_id)
     home.freezer.tick(LIFETIME)
     assert await home.hass.config_entries.async_setup(home.entry.entry_id)
@@ -417,7 +417,7 @@ def each(faults: dict[str, Fault]) -> pytest.MarkDecorator:
 
 @each(OUTAGES)
 async def test_outage_of_the_token_endpoint_passes_without_a_new_sign_in(
-    home: Home, entry: ConfigEntry, fault: Fault
+    home: Home, entry: ConfigEntry, caplog: pytest.LogCaptureFixture, fault: Fault
 ) -> None:
     old = token(home)
     home.simulator.fail("POST", TOKEN, fault, times=None)
@@ -436,6 +436,7 @@ async def test_outage_of_the_token_endpoint_passes_without_a_new_sign_in(
     assert port_1(home) == "on"
     assert token(home)["refresh_token"] != old["refresh_token"]
     assert reauths(home) == 0
+    assert "Unexpected" not in caplog.text
 
 
 async def test_outage_ends_within_one_poll_without_a_restart(

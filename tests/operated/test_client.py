@@ -14,7 +14,6 @@ import pytest
 from custom_components.ochno.operated.client import OperatedClient
 from custom_components.ochno.operated.errors import (
     OperatedConnectionError,
-    OperatedError,
     OperatedForbiddenError,
     OperatedRateLimitError,
     OperatedResponseError,
