@@ -3,15 +3,22 @@
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.device_registry import AnyDeviceEntry
 
-from .const import CONF_SERVER, DOMAIN
+from .const import CONF_ACCESS, CONF_SERVER, DOMAIN, Access
 from .coordinator import OchnoConfigEntry, OchnoCoordinator
 from .oauth import OchnoSession
 from .operated.client import OperatedClient
 
-PLATFORMS = [Platform.BINARY_SENSOR, Platform.SENSOR]
+PLATFORMS = [Platform.BINARY_SENSOR, Platform.SELECT, Platform.SENSOR, Platform.SWITCH]
+
+# By platform and translation key: the entities that exist with one kind of access only.
+EXCLUSIVE = {
+    Access.READ: {(Platform.SENSOR, "active_port"), (Platform.BINARY_SENSOR, "port_active")},
+    Access.CONTROL: {(Platform.SELECT, "active_port"), (Platform.SWITCH, "port")},
+}
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bool:
@@ -25,8 +32,18 @@ async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> boo
     entry.async_on_unload(session.settle)
     await coordinator.async_config_entry_first_refresh()
     entry.runtime_data = coordinator
+    _remove_entities_of_other_access(hass, entry)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     return True
+
+
+def _remove_entities_of_other_access(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
+    """Forget what was there before the user changed the access."""
+    [other] = set(Access) - {entry.data[CONF_ACCESS]}
+    registry = er.async_get(hass)
+    for entity in er.async_entries_for_config_entry(registry, entry.entry_id):
+        if (entity.domain, entity.translation_key) in EXCLUSIVE[other]:
+            registry.async_remove(entity.entity_id)
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bool:

@@ -11,7 +11,7 @@ from homeassistant.helpers.config_entry_oauth2_flow import (
 from homeassistant.helpers.network import NoURLAvailableError, get_url
 
 from .const import PRODUCTION
-from .oauth import SCOPES, OchnoImplementation
+from .oauth import READ_SCOPES, OchnoImplementation
 
 
 async def async_get_auth_implementation(
@@ -31,5 +31,5 @@ async def async_get_description_placeholders(hass: HomeAssistant) -> dict[str, s
     return {
         "server_url": PRODUCTION,
         "redirect_uri": redirect_uri,
-        "scopes": ", ".join(SCOPES),
+        "scopes": ", ".join(READ_SCOPES),
     }

@@ -14,15 +14,16 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
+from .const import Access
 from .coordinator import OchnoConfigEntry
-from .entity import OchnoHubEntity, add_hub_entities
+from .entity import OchnoEntityDescription, OchnoHubEntity, add_hub_entities
 from .operated.models import Hub
 
 PARALLEL_UPDATES = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class OchnoBinarySensorEntityDescription(BinarySensorEntityDescription):
+class OchnoBinarySensorEntityDescription(OchnoEntityDescription, BinarySensorEntityDescription):
     """A fact of a hub; `None` from `is_on_fn` means that the hub does not report it."""
 
     is_on_fn: Callable[[Hub], bool | None]
@@ -91,6 +92,7 @@ def port_binary_sensors(number: int) -> tuple[OchnoBinarySensorEntityDescription
             key=f"port_{number}_active",
             translation_key="port_active",
             translation_placeholders={"port": str(number)},
+            access=Access.READ,
             is_on_fn=lambda hub: port.active if (port := hub.port(number)) else None,
         ),
     )

@@ -22,9 +22,9 @@ from homeassistant.helpers.config_entry_oauth2_flow import (
     AbstractOAuth2FlowHandler,
     async_get_implementations,
 )
-from homeassistant.helpers.selector import SelectSelector, SelectSelectorConfig
+from homeassistant.helpers.selector import SelectSelector, SelectSelectorConfig, SelectSelectorMode
 
-from .const import CONF_SERVER, DOMAIN, LOGGER, PRODUCTION, STAGING
+from .const import CONF_ACCESS, CONF_SERVER, DOMAIN, LOGGER, PRODUCTION, STAGING, Access
 from .oauth import SCOPES, OchnoImplementation, Token, UnknownTokenAnswerError, granted_scopes
 from .operated.client import OperatedClient
 from .operated.errors import (
@@ -43,6 +43,7 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
 
     flow_impl: OchnoImplementation
     _server: str
+    _access: Access
 
     @property
     @override
@@ -52,11 +53,11 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
     @property
     @override
     def extra_authorize_data(self) -> dict[str, str]:
-        return {"scope": " ".join(SCOPES)}
+        return {"scope": " ".join(SCOPES[self._access])}
 
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Choose the server."""
+        """Choose the server and what Home Assistant may do."""
         # Asked for first: the frontend starts this flow anew once credentials are there.
         with suppress(ImplementationUnavailableError):
             if not await async_get_implementations(self.hass, DOMAIN):
@@ -65,13 +66,14 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
         if user_input is not None:
             if (server := _base_url(user_input[CONF_SERVER])) is not None:
                 self._server = server
+                self._access = Access(user_input[CONF_ACCESS])
                 return await self.async_step_pick_implementation()
             errors[CONF_SERVER] = "invalid_server"
         elif self.source == SOURCE_RECONFIGURE:
             user_input = dict(self._get_reconfigure_entry().data)
         return self.async_show_form(
             step_id="user",
-            data_schema=self.add_suggested_values_to_schema(_SERVER_SCHEMA, user_input),
+            data_schema=self.add_suggested_values_to_schema(_USER_SCHEMA, user_input),
             errors=errors,
         )
 
@@ -95,6 +97,7 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
                 step_id="reauth_confirm", description_placeholders={"account": entry.title}
             )
         self._server = entry.data[CONF_SERVER]
+        self._access = Access(entry.data[CONF_ACCESS])
         return await self.async_step_pick_implementation(
             {"implementation": entry.data["auth_implementation"]}
         )
@@ -112,9 +115,7 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
             case "access_denied":
                 return self.async_abort(reason="access_denied")
             case "invalid_scope":
-                return self.async_abort(
-                    reason="scope_missing", description_placeholders=_SCOPES_PLACEHOLDER
-                )
+                raise self._scope_missing()
         return await super().async_step_authorize_rejected(data)
 
     @override
@@ -140,7 +141,7 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
     async def async_oauth_create_entry(self, data: dict[str, Any]) -> ConfigFlowResult:
         """Create or update the entry, once its hubs could be read."""
         ids, title = await self._account(data["token"])
-        data = {**data, CONF_SERVER: self._server}
+        data = {**data, CONF_SERVER: self._server, CONF_ACCESS: self._access.value}
         if self.source in (SOURCE_REAUTH, SOURCE_RECONFIGURE):
             entry = (
                 self._get_reauth_entry()
@@ -171,12 +172,12 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
         client = OperatedClient(async_get_clientsession(self.hass), self._server, token_source)
         granted = granted_scopes(token)
         try:
-            if granted is not None and "hubs:read" not in granted:
+            if granted is not None and not granted >= _NEEDED_SCOPES[self._access]:
                 raise OperatedForbiddenError
             await client.hubs()
             ids, title = await _identify(client)
         except OperatedForbiddenError as err:
-            raise AbortFlow("scope_missing", _SCOPES_PLACEHOLDER) from err
+            raise self._scope_missing() from err
         except OperatedUnauthorizedError as err:
             raise AbortFlow("token_refused") from err
         except OperatedResponseError as err:
@@ -187,13 +188,27 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
             raise AbortFlow("account_unknown")
         return ids, title
 
+    def _scope_missing(self) -> AbortFlow:
+        return AbortFlow(
+            "control_scope_missing" if self._access is Access.CONTROL else "scope_missing",
+            {"scopes": ", ".join(SCOPES[self._access])},
+        )
 
-_SCOPES_PLACEHOLDER = {"scopes": ", ".join(SCOPES)}
-_SERVER_SCHEMA = probatio.Schema(
+
+# Without these nothing works; the others only help to name the account.
+_NEEDED_SCOPES = {Access.READ: {"hubs:read"}, Access.CONTROL: {"hubs:read", "hubs:write"}}
+_USER_SCHEMA = probatio.Schema(
     {
         probatio.Required(CONF_SERVER, default=PRODUCTION): SelectSelector(
             SelectSelectorConfig(options=[PRODUCTION, STAGING], custom_value=True)
-        )
+        ),
+        probatio.Required(CONF_ACCESS, default=Access.READ.value): SelectSelector(
+            SelectSelectorConfig(
+                options=[access.value for access in Access],
+                mode=SelectSelectorMode.LIST,
+                translation_key=CONF_ACCESS,
+            )
+        ),
     }
 )
 

@@ -1,18 +1,27 @@
-"""Polling of one account; the only place where its hubs are replaced."""
+"""Polling and commanding the hubs of one account; the only place where they are replaced."""
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
+from itertools import chain, repeat
 from typing import Final, override
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.exceptions import ConfigEntryAuthFailed, OAuth2TokenRequestReauthError
+from homeassistant.exceptions import (
+    ConfigEntryAuthFailed,
+    HomeAssistantError,
+    OAuth2TokenRequestBaseError,
+    OAuth2TokenRequestReauthError,
+    ServiceValidationError,
+)
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 from homeassistant.util import dt as dt_util
 
+from .commands import Command, PendingCommands
 from .const import CONF_SERVER, DOMAIN, LOGGER
 from .operated.client import OperatedClient
 from .operated.errors import (
@@ -37,6 +46,9 @@ SPACES_INTERVAL: Final = timedelta(hours=1)
 GONE_AFTER: Final = 5
 _LONGEST_WAIT: Final = 3600
 _DETAILS_AT_ONCE: Final = 4
+# A command shows for so many seconds at the most before the cloud is believed again.
+COMMAND_TIMEOUT: Final = 10
+CONFIRM_PAUSES: Final = (0.5, 0.5, 1, 2)
 
 
 class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
@@ -59,6 +71,11 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         # As registered, by hub; a hub that left stays until its device goes too.
         self.devices: dict[str, DeviceInfo] = {}
         self._missing: Counter[str] = Counter()
+        self._pending: dict[str, PendingCommands] = {}
+        # Requests are numbered as they begin: an answer yields to that of a later request.
+        self._last_request = 0
+        self._listed_by = 0
+        self._fetched_by: dict[str, int] = {}
         self._account_device = dr.async_get(hass).async_get_or_create(
             config_entry_id=entry.entry_id,
             entry_type=DeviceEntryType.SERVICE,
@@ -72,6 +89,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
     @override
     async def _async_update_data(self) -> dict[str, Hub]:
         """Fetch all hubs: one request, unless the list comes without their state."""
+        request = self._begin_request()
         try:
             listing = await self._client.hubs()
             hubs = {hub.id: hub for hub in listing.hubs}
@@ -92,7 +110,82 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         # An empty answer is more likely a fault than an account that lost all its hubs at once.
         if hubs and not listing.malformed:
             self._remove_gone_devices(hubs)
-        return hubs
+        self._listed_by = request
+        return {
+            hub.id: self.data[hub.id]
+            if self._fetched_by.get(hub.id, 0) > request and hub.id in self.data
+            else self._as_shown(hub)
+            for hub in hubs.values()
+        }
+
+    async def async_refresh_hub(self, hub_id: str) -> None:
+        """Fetch one hub alone. Raises OperatedError, and whatever a token refresh raises."""
+        request = self._begin_request()
+        hub = await self._client.hub(hub_id)
+        if request > max(self._listed_by, self._fetched_by.get(hub_id, 0)) and hub_id in self.data:
+            self._fetched_by[hub_id] = request
+            self.data[hub_id] = self._as_shown(hub)
+            self.async_update_listeners()
+
+    async def async_set_active_port(self, hub_id: str, port: int) -> None:
+        """Make a port active, 0 for none; return when the cloud reports that, or a button pressed.
+
+        The port shows as active at once, and for as long as this takes. Raises
+        HomeAssistantError, with what the cloud reports shown again.
+        """
+        hub = self.data[hub_id]
+        if not 0 <= port <= len(hub.ports):
+            raise ServiceValidationError(
+                translation_domain=DOMAIN,
+                translation_key="unknown_port",
+                translation_placeholders={"hub": hub.name, "port": str(port)},
+            )
+        pending = self._pending.setdefault(hub_id, PendingCommands(hub))
+        command = pending.add(port)
+        self._show(hub_id, pending)
+        try:
+            async with asyncio.timeout(COMMAND_TIMEOUT):
+                async with pending.sending:
+                    if not command.settled.is_set():
+                        await self._client.set_active_port(hub_id, port)
+                await self._confirm(hub_id, command)
+        except (TimeoutError, OperatedError, OAuth2TokenRequestBaseError) as err:
+            if isinstance(err, OperatedUnauthorizedError):
+                self.config_entry.async_start_reauth(self.hass)
+            raise command_failed(err, hub, port) from err
+        finally:
+            pending.drop(command)
+            if not pending:
+                self._pending.pop(hub_id, None)
+            self._show(hub_id, pending)
+
+    async def _confirm(self, hub_id: str, command: Command) -> None:
+        """Ask for the hub until it shows the effect of the command."""
+        for pause in chain(CONFIRM_PAUSES, repeat(CONFIRM_PAUSES[-1])):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await command.settled.wait()
+            if command.settled.is_set():
+                return
+            # What keeps the hub from being read will show in the next poll of the account.
+            with suppress(OperatedError, OAuth2TokenRequestBaseError):
+                await self.async_refresh_hub(hub_id)
+
+    def _begin_request(self) -> int:
+        self._last_request += 1
+        return self._last_request
+
+    def _as_shown(self, hub: Hub) -> Hub:
+        """Take a hub as the cloud reports it; return it as it is to be shown."""
+        if (pending := self._pending.get(hub.id)) is None:
+            return hub
+        pending.report(hub)
+        return pending.shown
+
+    def _show(self, hub_id: str, pending: PendingCommands) -> None:
+        if hub_id in self.data:
+            self.data[hub_id] = pending.shown
+            self.async_update_listeners()
 
     async def _with_details(self, hubs: dict[str, Hub]) -> dict[str, Hub]:
         """Fetch each hub; one that fails alone stays as it was last known."""
@@ -213,4 +306,26 @@ def update_failed(err: OperatedError) -> UpdateFailed:
         translation_key=key,
         translation_placeholders=placeholders,
         retry_after=retry_after,
+    )
+
+
+def command_failed(err: Exception, hub: Hub, port: int) -> HomeAssistantError:
+    """Say in words why a port was not made active."""
+    placeholders = {"hub": hub.name, "port": str(port)}
+    match err:
+        case TimeoutError():
+            key = "not_confirmed"
+        case OperatedUnauthorizedError() | OAuth2TokenRequestReauthError():
+            key = "unauthorized"
+        case OperatedForbiddenError():
+            key = "control_scope_missing"
+        case OperatedRateLimitError():
+            key = "rate_limited"
+        case OperatedStatusError():
+            key = "command_refused"
+            placeholders["status"] = str(err.status)
+        case _:
+            key = "cannot_connect"
+    return HomeAssistantError(
+        translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders
     )

@@ -1,6 +1,7 @@
 """What all entities of a hub share."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import override
 
 from homeassistant.core import callback
@@ -9,9 +10,16 @@ from homeassistant.helpers.entity import Entity, EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
-from .const import DOMAIN
+from .const import CONF_ACCESS, DOMAIN, Access
 from .coordinator import OchnoConfigEntry, OchnoCoordinator
 from .operated.models import Hub
+
+
+@dataclass(frozen=True, kw_only=True)
+class OchnoEntityDescription(EntityDescription):
+    """`access` is what the user must have granted; None means that either will do."""
+
+    access: Access | None = None
 
 
 class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
@@ -44,7 +52,7 @@ class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
 
 
 @callback
-def add_hub_entities[DescriptionT: EntityDescription](
+def add_hub_entities[DescriptionT: OchnoEntityDescription](
     entry: OchnoConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
     describe: Callable[[Hub], Iterable[DescriptionT]],
@@ -55,6 +63,7 @@ def add_hub_entities[DescriptionT: EntityDescription](
     A hub whose device was removed is forgotten, so that its entities come back with it.
     """
     coordinator = entry.runtime_data
+    access = entry.data[CONF_ACCESS]
     known: dict[str, set[str]] = {}
 
     @callback
@@ -65,7 +74,7 @@ def add_hub_entities[DescriptionT: EntityDescription](
         for hub in coordinator.data.values():
             keys = known.setdefault(hub.id, set())
             for description in describe(hub):
-                if description.key not in keys:
+                if description.key not in keys and description.access in (None, access):
                     keys.add(description.key)
                     entities.append(create(coordinator, hub.id, description))
         if entities:
@@ -73,3 +82,14 @@ def add_hub_entities[DescriptionT: EntityDescription](
 
     entry.async_on_unload(coordinator.async_add_listener(add_new))
     add_new()
+
+
+def port_options(hub: Hub) -> list[str]:
+    """Return what *Active port* can be: `none` or the number of a port."""
+    return ["none", *(str(port.number) for port in hub.ports)]
+
+
+def active_port_option(hub: Hub) -> str | None:
+    """Return the option for the active port; None if it is unknown or not one of the hub's."""
+    option = str(hub.active_port or "none")
+    return option if hub.active_port is not None and option in port_options(hub) else None

@@ -34,9 +34,10 @@ from homeassistant.helpers.config_entry_oauth2_flow import (
 )
 from homeassistant.util import dt as dt_util
 
-from .const import CONF_SERVER, DOMAIN, PRODUCTION
+from .const import CONF_SERVER, DOMAIN, PRODUCTION, Access
 
-SCOPES: Final = ("sub", "email", "hubs:read", "accounts:read")
+READ_SCOPES: Final = ("sub", "email", "hubs:read", "accounts:read")
+SCOPES: Final = {Access.READ: READ_SCOPES, Access.CONTROL: (*READ_SCOPES, "hubs:write")}
 
 # Long, because a refresh that is cut short may have used up the refresh token.
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60)

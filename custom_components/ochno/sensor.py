@@ -16,16 +16,22 @@ from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
-from .const import DOMAIN
+from .const import DOMAIN, Access
 from .coordinator import OchnoConfigEntry, OchnoCoordinator
-from .entity import OchnoHubEntity, add_hub_entities
+from .entity import (
+    OchnoEntityDescription,
+    OchnoHubEntity,
+    active_port_option,
+    add_hub_entities,
+    port_options,
+)
 from .operated.models import Hub
 
 PARALLEL_UPDATES = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class OchnoSensorEntityDescription(SensorEntityDescription):
+class OchnoSensorEntityDescription(OchnoEntityDescription, SensorEntityDescription):
     """A fact of a hub; `None` from `value_fn` means that the hub does not report it."""
 
     value_fn: Callable[[Hub], str | int | None]
@@ -39,23 +45,14 @@ class OchnoAccountSensorEntityDescription(SensorEntityDescription):
     value_fn: Callable[[Mapping[str, Hub]], int]
 
 
-def _port_options(hub: Hub) -> list[str]:
-    return ["none", *(str(port.number) for port in hub.ports)]
-
-
-def _active_port(hub: Hub) -> str | None:
-    """Return the option for the active port; None if it is not among the hub's ports."""
-    option = str(hub.active_port or "none")
-    return option if hub.active_port is not None and option in _port_options(hub) else None
-
-
 SENSORS: tuple[OchnoSensorEntityDescription, ...] = (
     OchnoSensorEntityDescription(
         key="active_port",
         translation_key="active_port",
         device_class=SensorDeviceClass.ENUM,
-        options_fn=_port_options,
-        value_fn=_active_port,
+        access=Access.READ,
+        options_fn=port_options,
+        value_fn=active_port_option,
     ),
     OchnoSensorEntityDescription(
         key="room_system_port",

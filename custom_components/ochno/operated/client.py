@@ -68,14 +68,31 @@ class OperatedClient:
         """Fetch all spaces (rooms) of the account."""
         return read_spaces(await self._get("/api/spaces/v1"))
 
+    async def set_active_port(self, hub_id: str, port: int) -> None:
+        """Ask for a port to become active, 0 for none; needs the scope `hubs:write`.
+
+        The cloud applies it some time after it answered, if at all.
+        """
+        await self._request(
+            "PUT", f"/api/hubs/v1/{quote(hub_id, safe='')}/state", {"activeport": port}
+        )
+
     async def _get(self, path: str) -> JSON:
+        body = await self._request("GET", path)
+        try:
+            answer: JSON = orjson.loads(body)
+        except orjson.JSONDecodeError as err:
+            raise OperatedResponseError("not JSON") from err
+        return answer
+
+    async def _request(self, method: str, path: str, json: JSON = None) -> bytes:
         token = await self._token_source(None)
         try:
-            return await self._request("GET", path, token)
+            return await self._send(method, path, json, token)
         except OperatedUnauthorizedError:
-            return await self._request("GET", path, await self._token_source(token))
+            return await self._send(method, path, json, await self._token_source(token))
 
-    async def _request(self, method: str, path: str, token: str) -> JSON:
+    async def _send(self, method: str, path: str, json: JSON, token: str) -> bytes:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         # Encoded already: an id must reach the server as it is, whatever it contains.
         url = URL(f"{self._server}{path}", encoded=True)
@@ -83,20 +100,27 @@ class OperatedClient:
             async with self._session.request(
                 method,
                 url,
+                json=json,
                 headers=headers,
                 timeout=REQUEST_TIMEOUT,
                 # A redirect would carry the token to another host.
                 allow_redirects=False,
+                middlewares=(_send_once,),
             ) as response:
                 _raise_for_status(response)
-                body = await _read(response)
+                return await _read(response)
         except (aiohttp.ClientError, TimeoutError) as err:
             raise OperatedConnectionError(type(err).__name__) from err
-        try:
-            answer: JSON = orjson.loads(body)
-        except orjson.JSONDecodeError as err:
-            raise OperatedResponseError("not JSON") from err
-        return answer
+
+
+async def _send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from repeating a PUT or GET whose connection broke."""
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as err:
+        raise OperatedConnectionError(type(err).__name__) from err
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

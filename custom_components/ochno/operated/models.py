@@ -6,7 +6,7 @@ what can't be told apart from anything else (no id, not an object) is an error.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from .errors import OperatedResponseError
@@ -176,6 +176,14 @@ class Hub:
     def connection(self, name: str) -> Connection | None:
         """Return the USB connection of this name."""
         return next((item for item in self.connections if item.name == name), None)
+
+    def with_active_port(self, number: int) -> Hub:
+        """Return the hub as it is with another active port; 0 for none."""
+        return replace(
+            self,
+            active_port=number,
+            ports=tuple(replace(port, active=port.number == number) for port in self.ports),
+        )
 
     @property
     def overheating(self) -> bool | None:
