@@ -42,7 +42,7 @@ async def home(
     simulator: Simulator,
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
-    freezer: FrozenDateTimeFactory,
+    freezer: FrozenDateTimeFactory | None,
 ) -> Home:
     """Home Assistant without the integration."""
     for component in ("config", "application_credentials", "diagnostics", "system_health"):

@@ -33,7 +33,7 @@ class Home:
     hass: HomeAssistant
     client: TestClient[Any, Any]
     simulator: Simulator
-    freezer: FrozenDateTimeFactory
+    freezer: FrozenDateTimeFactory | None
 
     async def add_credentials(
         self, client_id: str = "home-assistant", secret: str | None = None, name: str = "Simulator"
@@ -80,7 +80,8 @@ class Home:
 
     async def add(self, account: str | None = None, **user_input: Any) -> Step:
         """Go through the whole dialog; return its last step."""
-        step = await self.submit(await self.start(), server=self.simulator.url, **user_input)
+        user_input = {"server": self.simulator.url, "access": "read", **user_input}
+        step = await self.submit(await self.start(), **user_input)
         return await self.sign_in(step, account)
 
     async def link(self, account: str | None = None, **user_input: Any) -> ConfigEntry:
@@ -96,12 +97,18 @@ class Home:
         [entry] = self.hass.config_entries.async_entries("ochno")
         return entry
 
+    async def call(self, platform: str, action: str, hub: str, key: str, **data: Any) -> None:
+        """Do something with a hub's entity, as the frontend does, and wait for its end."""
+        target = {"entity_id": self.entity_id(platform, hub, key)}
+        await self.hass.services.async_call(platform, action, data, blocking=True, target=target)
+
     async def settle(self) -> None:
         """Let everything that is under way finish."""
         await self.hass.async_block_till_done(wait_background_tasks=True)
 
     async def wait(self, seconds: float) -> None:
         """Let time pass at once, and what is due by then happen."""
+        assert self.freezer is not None
         self.freezer.tick(timedelta(seconds=seconds))
         async_fire_time_changed(self.hass)
         await self.settle()

@@ -59,7 +59,7 @@ async def client(socket_enabled: None) -> AsyncGenerator[Client]:
 
 async def until(check: Any) -> None:
     async with asyncio.timeout(3):
-        while not check():  # noqa: ASYNC110 - nothing tells
+        while not check():
             await asyncio.sleep(0.01)
 
 
