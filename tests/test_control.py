@@ -44,7 +44,7 @@ async def entry(home: Home) -> ConfigEntry:
 
 @pytest.fixture
 def hub(home: Home, entry: ConfigEntry) -> SimHub:
-    """Return the boardroom's hub: port 1 is active, its device is the room system."""
+    """Return the hub of the boardroom: port 1 is active, its device is the room system."""
     hub = home.simulator.hub("Boardroom")
     assert hub.active == 1
     return hub
