@@ -87,8 +87,8 @@ def table(values: dict[str, Any]) -> Any:
 
 
 def suggested(step: Step) -> object:
-    """Return what the only field of the form is filled with."""
-    [field] = step["data_schema"]
+    """Return what the form's field for the server is filled with."""
+    field, _ = step["data_schema"]
     return field["description"]["suggested_value"]
 
 
@@ -108,7 +108,7 @@ async def test_form_offers_both_servers_of_ochno_or_another(home: AttentiveHome)
     await home.add_credentials()
     step = await home.start()
     assert (step["type"], step["step_id"], step["errors"]) == ("form", "user", {})
-    [field] = step["data_schema"]
+    field, _ = step["data_schema"]
     assert (field["name"], field["required"], field["default"]) == ("server", True, PRODUCTION)
     select = field["selector"]["select"]
     assert select["options"] == [PRODUCTION, STAGING]
@@ -209,7 +209,7 @@ async def test_entry_is_named_after_the_account_that_was_chosen(
     account = home.simulator.cloud.account("Second Organisation")
     assert (home.entry.title, home.entry.unique_id) == (account.name, account.id)
     assert home.entry.state is ConfigEntryState.LOADED
-    assert home.entry.data.keys() == {"auth_implementation", "server", "token"}
+    assert home.entry.data.keys() == {"auth_implementation", "server", "access", "token"}
     assert home.entry.data["server"] == home.simulator.url
     assert home.entry.data["auth_implementation"] == "home-assistant"
 
@@ -350,7 +350,7 @@ async def test_server_never_answers(home: Home, path: str) -> None:
     step = await home.submit(await home.start(), server=home.simulator.url)
     location = await home.simulator.approve(step["url"])
     coming = asyncio.create_task(home.come_back(step, location))
-    while not any(request.path == path for request in home.simulator.requests):  # noqa: ASYNC110
+    while not any(request.path == path for request in home.simulator.requests):
         await asyncio.sleep(0)
     home.freezer.tick(61)
     async_fire_time_changed(home.hass)

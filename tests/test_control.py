@@ -348,6 +348,21 @@ async def test_old_list_does_not_undo_a_confirmed_command(home: Home, hub: SimHu
     assert active(home) == "2"
 
 
+async def test_old_answer_about_the_hub_does_not_undo_a_later_poll(home: Home, hub: SimHub) -> None:
+    """The hub was asked for before the list and answered after it."""
+    home.simulator.settings.command_mode = "lose"
+    home.simulator.fail("GET", f"/api/hubs/v1/{hub.id}", Fault.slow(1.6))
+    command = asyncio.create_task(select(home, "2"))
+    while not home.requests(f"/api/hubs/v1/{hub.id}"):
+        await asyncio.sleep(0.01)
+    hub.press(4)
+    await next_poll(home)
+    assert active(home) == "4"
+    await asyncio.sleep(1.6)
+    assert active(home) == "4"
+    await command
+
+
 async def test_confirmation_that_fails_to_be_read_is_tried_again(home: Home, hub: SimHub) -> None:
     home.simulator.fail("GET", f"/api/hubs/v1/{hub.id}", Fault.status(500), times=3)
     await select(home, "2")

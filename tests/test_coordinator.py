@@ -308,7 +308,7 @@ async def test_poll_that_gets_no_answer_is_given_up(
     asked = len(home.simulator.requests)
     home.freezer.tick(31)
     async_fire_time_changed(home.hass)
-    while len(home.simulator.requests) == asked:  # noqa: ASYNC110 - time stands still
+    while len(home.simulator.requests) == asked:
         await asyncio.sleep(0)
     assert home.state("sensor", "Boardroom", "active_port") == "1"
     await home.wait(25)

@@ -189,10 +189,10 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
         return ids, title
 
     def _scope_missing(self) -> AbortFlow:
-        return AbortFlow(
-            "control_scope_missing" if self._access is Access.CONTROL else "scope_missing",
-            {"scopes": ", ".join(SCOPES[self._access])},
-        )
+        placeholders = {"scopes": ", ".join(SCOPES[self._access])}
+        if self._access is Access.CONTROL:
+            return AbortFlow("control_scope_missing", placeholders)
+        return AbortFlow("scope_missing", placeholders)
 
 
 # Without these nothing works; the others only help to name the account.

@@ -161,12 +161,12 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
 
     async def _confirm(self, hub_id: str, command: Command) -> None:
         """Ask for the hub until it shows the effect of the command."""
-        for pause in chain(CONFIRM_PAUSES, repeat(CONFIRM_PAUSES[-1])):
+        pauses = chain(CONFIRM_PAUSES, repeat(CONFIRM_PAUSES[-1]))
+        while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(next(pauses)):
                     await command.settled.wait()
-            if command.settled.is_set():
-                return
+                    return
             # What keeps the hub from being read will show in the next poll of the account.
             with suppress(OperatedError, OAuth2TokenRequestBaseError):
                 await self.async_refresh_hub(hub_id)
