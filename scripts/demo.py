@@ -169,12 +169,12 @@ class HomeAssistant:
             json={**client, "redirect_uri": HOME_ASSISTANT + "/"},
         )
 
-    async def link(self) -> None:
+    async def link(self, access: str) -> None:
         """Add the integration, sign in at the simulator, approve."""
         flows = "/api/config/config_entries/flow"
         step = await self.request("POST", flows, json={"handler": "ochno"})
         flow = f"{flows}/{step['flow_id']}"
-        step = await self.request("POST", flow, json={"server": SIMULATOR})
+        step = await self.request("POST", flow, json={"server": SIMULATOR, "access": access})
         async with self.session.get(step["url"]) as page:
             form = FormReader()
             form.feed(await page.text())
@@ -265,7 +265,7 @@ def prepare() -> None:
     (CONFIG / "automations.yaml").write_text("[]\n")
 
 
-async def demo(manual: bool) -> None:
+async def demo(*, manual: bool, control: bool) -> None:
     for port in (8123, 8124):
         check_port_free(port)
     prepare()
@@ -315,7 +315,7 @@ async def demo(manual: bool) -> None:
                 client_secret="home-assistant-secret",  # noqa: S106 - the simulator's
                 name="Simulator",
             )
-            await home_assistant.link()
+            await home_assistant.link("control" if control else "read")
         names = await show_devices(websocket)
         say(f"\nHome Assistant: {HOME_ASSISTANT} (user demo, password demo)")
         say(f"The rooms:      {SIMULATOR} (plug in laptops, press buttons)")
@@ -327,10 +327,11 @@ async def demo(manual: bool) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--manual", action="store_true", help="leave the linking to you")
+    parser.add_argument("--control", action="store_true", help="let Home Assistant switch ports")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        asyncio.run(demo(arguments.manual))
+        asyncio.run(demo(manual=arguments.manual, control=arguments.control))
     except DemoError as err:
         say(f"demo: {err}")
         return 1
