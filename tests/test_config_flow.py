@@ -312,6 +312,8 @@ NO_TOKEN = {
     **NOT_UNDERSTOOD,
     "list": Fault.body("[]"),
     "no access token": Fault.body('{"refresh_token": "x"}'),
+    "empty access token": Fault.body('{"access_token": "", "refresh_token": "x"}'),
+    "token no header can carry": Fault.body('{"access_token": "a\\nb", "refresh_token": "x"}'),
     "no refresh token": Fault.body('{"access_token": "x", "expires_in": 3600}'),
 }
 
@@ -467,6 +469,15 @@ async def test_account_that_is_not_told_just_now_is_not_another_account(
     step = await home.submit(await home.lose_access())
     home.simulator.fail("GET", ACCOUNTS, text(status))
     assert (await home.sign_in(step))["reason"] == "cannot_connect"
+
+
+async def test_signing_in_again_uses_the_same_credentials(home: AttentiveHome) -> None:
+    entry = await home.link()
+    await home.add_credentials("read-only-app", "read-only-secret")
+    step = await home.submit(await home.lose_access())
+    assert URL(step["url"]).query["client_id"] == "home-assistant"
+    assert (await home.sign_in(step))["reason"] == "reauth_successful"
+    assert entry.data["auth_implementation"] == "home-assistant"
 
 
 async def test_credentials_that_were_removed_can_be_replaced(home: AttentiveHome) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 import gc
 import json
 import logging
@@ -303,6 +303,23 @@ async def test_second_key_counts_where_the_first_says_nothing(home: Home, stated
     await expect_lifetime(home, 1800)
 
 
+@pytest.fixture
+def _new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run where local time is hours behind UTC."""
+    with monkeypatch.context() as changes:
+        changes.setenv("TZ", "America/New_York")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_new_york")
+async def test_date_without_a_zone_is_utc_wherever_home_assistant_runs(home: Home) -> None:
+    home.simulator.settings.token_lifetime = 1800
+    home.simulator.settings.lifetime_form = "date_naive"
+    await expect_lifetime(home, 1800)
+
+
 async def test_lifetime_of_an_earlier_answer_does_not_linger(home: Home) -> None:
     home.simulator.settings.token_lifetime = 600
     await home.link()
@@ -395,6 +412,7 @@ OUTAGES = {
     "no token": Fault.body("{}"),
     "token is null": Fault.body('{"access_token": null, "refresh_token": "x"}'),
     "token is empty": Fault.body('{"access_token": "", "refresh_token": "x"}'),
+    "token no header can carry": Fault.body('{"access_token": "a\\nb", "refresh_token": "x"}'),
     "nested": Fault.nested(),
     "not UTF-8": Fault.bad_utf8(),
     "not gzip": Fault.bad_gzip(),
