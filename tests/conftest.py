@@ -45,7 +45,13 @@ async def home(
     freezer: FrozenDateTimeFactory | None,
 ) -> Home:
     """Home Assistant without the integration."""
-    for component in ("config", "application_credentials", "diagnostics", "system_health"):
+    for component in (
+        "config",
+        "application_credentials",
+        "webhook",
+        "diagnostics",
+        "system_health",
+    ):
         assert await async_setup_component(hass, component, {})
     return Home(hass, await hass_client(), simulator, freezer)
 

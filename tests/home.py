@@ -1,5 +1,6 @@
 """Home Assistant as a user meets it: dialogs over HTTP, time that passes, states."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -105,6 +106,15 @@ class Home:
     async def settle(self) -> None:
         """Let everything that is under way finish."""
         await self.hass.async_block_till_done(wait_background_tasks=True)
+
+    async def delivered(self) -> None:
+        """Wait until the simulator has delivered all that it has to deliver."""
+        while any(
+            delivery.status is None and delivery.error is None
+            for delivery in self.simulator.deliveries
+        ):
+            await asyncio.sleep(0)
+        await self.hass.async_block_till_done()
 
     async def wait(self, seconds: float) -> None:
         """Let time pass at once, and what is due by then happen."""

@@ -7,10 +7,11 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.device_registry import AnyDeviceEntry
 
-from .const import CONF_ACCESS, CONF_SERVER, DOMAIN, Access
+from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER, DOMAIN, Access
 from .coordinator import OchnoConfigEntry, OchnoCoordinator
 from .oauth import OchnoSession
 from .operated.client import OperatedClient
+from .push import OchnoPush, async_forget_push
 
 PLATFORMS = [Platform.BINARY_SENSOR, Platform.SELECT, Platform.SENSOR, Platform.SWITCH]
 
@@ -32,6 +33,11 @@ async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> boo
     entry.async_on_unload(session.settle)
     await coordinator.async_config_entry_first_refresh()
     entry.runtime_data = coordinator
+    if entry.options.get(CONF_PUSH, True):
+        push = OchnoPush(hass, entry, client, coordinator)
+        await push.async_start()
+        # Before the session settles: to unsubscribe may need a fresh token.
+        entry.async_on_unload(push.async_stop)
     _remove_entities_of_other_access(hass, entry)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     return True
@@ -49,6 +55,11 @@ def _remove_entities_of_other_access(hass: HomeAssistant, entry: OchnoConfigEntr
 async def async_unload_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bool:
     """Unload one Ochno Operated account."""
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+
+
+async def async_remove_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
+    """Leave nothing behind."""
+    await async_forget_push(hass, entry.entry_id)
 
 
 async def async_remove_config_entry_device(

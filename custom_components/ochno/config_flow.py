@@ -10,7 +10,14 @@ from typing import Any, override
 import probatio
 from yarl import URL
 
-from homeassistant.config_entries import SOURCE_REAUTH, SOURCE_RECONFIGURE, ConfigFlowResult
+from homeassistant.config_entries import (
+    SOURCE_REAUTH,
+    SOURCE_RECONFIGURE,
+    ConfigEntry,
+    ConfigFlowResult,
+    OptionsFlowWithReload,
+)
+from homeassistant.core import callback
 from homeassistant.data_entry_flow import AbortFlow
 from homeassistant.exceptions import (
     ImplementationUnavailableError,
@@ -22,9 +29,14 @@ from homeassistant.helpers.config_entry_oauth2_flow import (
     AbstractOAuth2FlowHandler,
     async_get_implementations,
 )
-from homeassistant.helpers.selector import SelectSelector, SelectSelectorConfig, SelectSelectorMode
+from homeassistant.helpers.selector import (
+    BooleanSelector,
+    SelectSelector,
+    SelectSelectorConfig,
+    SelectSelectorMode,
+)
 
-from .const import CONF_ACCESS, CONF_SERVER, DOMAIN, LOGGER, PRODUCTION, STAGING, Access
+from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER, DOMAIN, LOGGER, PRODUCTION, STAGING, Access
 from .oauth import SCOPES, OchnoImplementation, Token, UnknownTokenAnswerError, granted_scopes
 from .operated.client import OperatedClient
 from .operated.errors import (
@@ -44,6 +56,12 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
     flow_impl: OchnoImplementation
     _server: str
     _access: Access
+
+    @staticmethod
+    @callback
+    @override
+    def async_get_options_flow(config_entry: ConfigEntry) -> OchnoOptionsFlow:
+        return OchnoOptionsFlow()
 
     @property
     @override
@@ -195,6 +213,22 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
         return AbortFlow("scope_missing", placeholders)
 
 
+class OchnoOptionsFlow(OptionsFlowWithReload):
+    """What can be changed without signing in."""
+
+    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Choose how updates arrive."""
+        if user_input is not None:
+            return self.async_create_entry(data=user_input)
+        return self.async_show_form(
+            step_id="init",
+            data_schema=self.add_suggested_values_to_schema(
+                _OPTIONS_SCHEMA, self.config_entry.options
+            ),
+        )
+
+
+_OPTIONS_SCHEMA = probatio.Schema({probatio.Required(CONF_PUSH, default=True): BooleanSelector()})
 # Without these nothing works; the others only help to name the account.
 _NEEDED_SCOPES = {Access.READ: {"hubs:read"}, Access.CONTROL: {"hubs:read", "hubs:write"}}
 _USER_SCHEMA = probatio.Schema(

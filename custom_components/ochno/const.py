@@ -8,9 +8,20 @@ DOMAIN: Final = "ochno"
 LOGGER: Final = logging.getLogger(__package__)
 
 CONF_ACCESS: Final = "access"
+CONF_PUSH: Final = "push"
 CONF_SERVER: Final = "server"
 PRODUCTION: Final = "https://operated.ochno.com"
 STAGING: Final = "https://staging.ochno.com"
+
+
+class PushState(StrEnum):
+    """Whether changes arrive at once, or why only by polling."""
+
+    ACTIVE = "active"
+    OFF = "off"
+    NO_URL = "no_url"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
 
 
 class Access(StrEnum):

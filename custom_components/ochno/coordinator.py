@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain, repeat
 from typing import Final, override
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import (
     ConfigEntryAuthFailed,
     HomeAssistantError,
@@ -18,11 +19,12 @@ from homeassistant.exceptions import (
 )
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
+from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 from homeassistant.util import dt as dt_util
 
 from .commands import Command, PendingCommands
-from .const import CONF_SERVER, DOMAIN, LOGGER
+from .const import CONF_SERVER, DOMAIN, LOGGER, PushState
 from .operated.client import OperatedClient
 from .operated.errors import (
     OperatedConnectionError,
@@ -34,6 +36,7 @@ from .operated.errors import (
     OperatedUnauthorizedError,
 )
 from .operated.models import Hub
+from .operated.values import JSON
 
 type OchnoConfigEntry = ConfigEntry[OchnoCoordinator]
 
@@ -41,6 +44,7 @@ MANUFACTURER: Final = "Ochno"
 PRODUCT_NAMES: Final = {"O-PC-4": "Power Conference 4"}
 
 POLL_INTERVAL: Final = timedelta(seconds=30)
+PUSH_POLL_INTERVAL: Final = timedelta(seconds=120)
 SPACES_INTERVAL: Final = timedelta(hours=1)
 # A hub has left the account only when this many complete listings in a row say so.
 GONE_AFTER: Final = 5
@@ -48,6 +52,8 @@ _LONGEST_WAIT: Final = 3600
 _DETAILS_AT_ONCE: Final = 4
 # A command shows for so many seconds at the most before the cloud is believed again.
 COMMAND_TIMEOUT: Final = 10
+# Deliveries about one hub come in bursts.
+FETCH_DELAY: Final = timedelta(seconds=0.5)
 CONFIRM_PAUSES: Final = (0.5, 0.5, 1, 2)
 
 
@@ -72,6 +78,12 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self.devices: dict[str, DeviceInfo] = {}
         self._missing: Counter[str] = Counter()
         self._pending: dict[str, PendingCommands] = {}
+        self.push_state = PushState.OFF
+        self.last_delivery: datetime | None = None
+        # Told the id of a hub whose ports a poll found changed.
+        self.on_change_by_poll: Callable[[str], None] | None = None
+        self._due: set[str] = set()
+        self._cancel_fetch: CALLBACK_TYPE | None = None
         # Requests are numbered as they begin: an answer yields to that of a later request.
         self._last_request = 0
         self._listed_by = 0
@@ -111,21 +123,67 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         if hubs and not listing.malformed:
             self._remove_gone_devices(hubs)
         self._listed_by = request
-        return {
-            hub.id: self.data[hub.id]
-            if self._fetched_by.get(hub.id, 0) > request and hub.id in self.data
-            else self._as_shown(hub)
-            for hub in hubs.values()
-        }
+        known = self.data or {}
+        for hub_id in hubs.keys() & known.keys():
+            if self._fetched_by.get(hub_id, 0) > request:
+                hubs[hub_id] = self._reported(hub_id)
+            elif self.on_change_by_poll and self._reported(hub_id).ports != hubs[hub_id].ports:
+                self.on_change_by_poll(hub_id)
+        return {hub_id: self._as_shown(hub) for hub_id, hub in hubs.items()}
 
     async def async_refresh_hub(self, hub_id: str) -> None:
         """Fetch one hub alone. Raises OperatedError, and whatever a token refresh raises."""
         request = self._begin_request()
         hub = await self._client.hub(hub_id)
         if request > max(self._listed_by, self._fetched_by.get(hub_id, 0)) and hub_id in self.data:
-            self._fetched_by[hub_id] = request
-            self.data[hub_id] = self._as_shown(hub)
-            self.async_update_listeners()
+            self._take(hub, request)
+
+    @callback
+    def async_push_state(self, hub_id: str, changes: dict[str, JSON]) -> None:
+        """Merge what the cloud says has changed of a hub's state."""
+        self._take(self._reported(hub_id).with_state(changes), self._begin_request())
+
+    @callback
+    def async_fetch_soon(self, hub_id: str) -> None:
+        """Fetch a hub once, within a second, however often this is called meanwhile."""
+        self._due.add(hub_id)
+        if self._cancel_fetch is None:
+            self._cancel_fetch = async_call_later(self.hass, FETCH_DELAY, self._fetch_due)
+
+    async def _fetch_due(self, _now: datetime) -> None:
+        self._cancel_fetch = None
+        due, self._due = self._due, set()
+        if len(due) > _DETAILS_AT_ONCE:
+            await self.async_refresh()
+            return
+        for hub_id in due:
+            # What keeps the hub from being read will show in the next poll of the account.
+            with suppress(OperatedError, OAuth2TokenRequestBaseError):
+                await self.async_refresh_hub(hub_id)
+
+    @callback
+    def async_set_push_state(self, state: PushState) -> None:
+        """Poll less often while changes arrive at once."""
+        self.push_state = state
+        interval = PUSH_POLL_INTERVAL if state is PushState.ACTIVE else POLL_INTERVAL
+        if interval != self.update_interval:
+            self.update_interval = interval
+            self._schedule_refresh()
+        self.async_update_listeners()
+
+    @override
+    async def async_shutdown(self) -> None:
+        await super().async_shutdown()
+        if self._cancel_fetch is not None:
+            self._cancel_fetch()
+
+    def find_hub(self, hub_id: str | None, serial_number: str | None) -> Hub | None:
+        """Return the hub with this id, else with this serial number."""
+        if hub_id in self.data:
+            return self.data[hub_id]
+        if serial_number is None:
+            return None
+        return next((hub for hub in self.data.values() if hub.serial_number == serial_number), None)
 
     async def async_set_active_port(self, hub_id: str, port: int) -> None:
         """Make a port active, 0 for none; return when the cloud reports that, or a button pressed.
@@ -174,6 +232,17 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
     def _begin_request(self) -> int:
         self._last_request += 1
         return self._last_request
+
+    def _take(self, hub: Hub, request: int) -> None:
+        """Replace one hub by what a request of this number brought."""
+        self._fetched_by[hub.id] = request
+        self.data[hub.id] = self._as_shown(hub)
+        self.async_update_listeners()
+
+    def _reported(self, hub_id: str) -> Hub:
+        """Return the hub as the cloud reported it last, without pending commands."""
+        pending = self._pending.get(hub_id)
+        return pending.reported if pending else self.data[hub_id]
 
     def _as_shown(self, hub: Hub) -> Hub:
         """Take a hub as the cloud reports it; return it as it is to be shown."""

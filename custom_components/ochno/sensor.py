@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import override
 
 from homeassistant.components.sensor import (
@@ -16,7 +17,7 @@ from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
-from .const import DOMAIN, Access
+from .const import DOMAIN, Access, PushState
 from .coordinator import OchnoConfigEntry, OchnoCoordinator
 from .entity import (
     OchnoEntityDescription,
@@ -40,9 +41,10 @@ class OchnoSensorEntityDescription(OchnoEntityDescription, SensorEntityDescripti
 
 @dataclass(frozen=True, kw_only=True)
 class OchnoAccountSensorEntityDescription(SensorEntityDescription):
-    """A figure of the whole account."""
+    """A fact of the whole account."""
 
-    value_fn: Callable[[Mapping[str, Hub]], int]
+    value_fn: Callable[[OchnoCoordinator], str | int]
+    attributes_fn: Callable[[OchnoCoordinator], Mapping[str, datetime | None]] | None = None
 
 
 SENSORS: tuple[OchnoSensorEntityDescription, ...] = (
@@ -83,14 +85,24 @@ ACCOUNT_SENSORS: tuple[OchnoAccountSensorEntityDescription, ...] = (
         translation_key="hubs_online",
         state_class=SensorStateClass.MEASUREMENT,
         entity_category=EntityCategory.DIAGNOSTIC,
-        value_fn=lambda hubs: sum(hub.online is True for hub in hubs.values()),
+        value_fn=lambda account: sum(hub.online is True for hub in account.data.values()),
     ),
     OchnoAccountSensorEntityDescription(
         key="hubs_offline",
         translation_key="hubs_offline",
         state_class=SensorStateClass.MEASUREMENT,
         entity_category=EntityCategory.DIAGNOSTIC,
-        value_fn=lambda hubs: sum(hub.online is False for hub in hubs.values()),
+        value_fn=lambda account: sum(hub.online is False for hub in account.data.values()),
+    ),
+    OchnoAccountSensorEntityDescription(
+        key="instant_updates",
+        translation_key="instant_updates",
+        device_class=SensorDeviceClass.ENUM,
+        options=[state.value for state in PushState],
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value_fn=lambda account: account.push_state.value,
+        attributes_fn=lambda account: {"last_delivery": account.last_delivery},
     ),
 )
 
@@ -132,7 +144,7 @@ class OchnoSensor(OchnoHubEntity, SensorEntity):
 
 
 class OchnoAccountSensor(CoordinatorEntity[OchnoCoordinator], SensorEntity):
-    """A figure of the whole account."""
+    """A fact of the whole account."""
 
     _attr_has_entity_name = True
     entity_description: OchnoAccountSensorEntityDescription
@@ -148,5 +160,12 @@ class OchnoAccountSensor(CoordinatorEntity[OchnoCoordinator], SensorEntity):
 
     @property
     @override
-    def native_value(self) -> int:
-        return self.entity_description.value_fn(self.coordinator.data)
+    def native_value(self) -> str | int:
+        return self.entity_description.value_fn(self.coordinator)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, datetime | None] | None:
+        if self.entity_description.attributes_fn is None:
+            return None
+        return self.entity_description.attributes_fn(self.coordinator)

@@ -10,9 +10,9 @@ from typing import Final
 from urllib.parse import quote
 
 import aiohttp
-import orjson
 from yarl import URL
 
+from .delivery import EVENTS
 from .errors import (
     OperatedConnectionError,
     OperatedForbiddenError,
@@ -21,7 +21,8 @@ from .errors import (
     OperatedStatusError,
     OperatedUnauthorizedError,
 )
-from .models import JSON, Account, Hub, HubList, Space, User, read_spaces
+from .models import Account, Hub, HubList, Space, User, read_spaces
+from .values import JSON, as_object, decode, text
 
 # Called without an argument for an access token to use; called with one that was just refused
 # (401) for another. May raise errors of its own, which pass through the client.
@@ -77,13 +78,31 @@ class OperatedClient:
             "PUT", f"/api/hubs/v1/{quote(hub_id, safe='')}/state", {"activeport": port}
         )
 
+    async def subscribe(self, webhook_url: str, verification_token: str) -> str:
+        """Have all events of the account posted to an https URL; return the subscription's id.
+
+        A subscription seems to live for about two hours.
+        """
+        body: JSON = {
+            "event": list(EVENTS),
+            "webhookUrl": webhook_url,
+            "verificationToken": verification_token,
+        }
+        answer = as_object(decode(await self._request("POST", "/subscriptions/v1/", body)))
+        if (subscription_id := text(answer.get("id"))) is None:
+            raise OperatedResponseError("a subscription without an id")
+        return subscription_id
+
+    async def extend_subscription(self, subscription_id: str) -> None:
+        """Let a subscription live on; OperatedStatusError 404 or 410 if it is gone."""
+        await self._request("PATCH", _subscription_path(subscription_id))
+
+    async def unsubscribe(self, subscription_id: str) -> None:
+        """End a subscription."""
+        await self._request("DELETE", _subscription_path(subscription_id))
+
     async def _get(self, path: str) -> JSON:
-        body = await self._request("GET", path)
-        try:
-            answer: JSON = orjson.loads(body)
-        except orjson.JSONDecodeError as err:
-            raise OperatedResponseError("not JSON") from err
-        return answer
+        return decode(await self._request("GET", path))
 
     async def _request(self, method: str, path: str, json: JSON = None) -> bytes:
         token = await self._token_source(None)
@@ -111,6 +130,10 @@ class OperatedClient:
                 return await _read(response)
         except (aiohttp.ClientError, TimeoutError) as err:
             raise OperatedConnectionError(type(err).__name__) from err
+
+
+def _subscription_path(subscription_id: str) -> str:
+    return f"/subscriptions/v1/{quote(subscription_id, safe='')}"
 
 
 async def _send_once(

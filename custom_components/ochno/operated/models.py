@@ -6,17 +6,11 @@ what can't be told apart from anything else (no id, not an object) is an error.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from .errors import OperatedResponseError
-
-type JSON = bool | int | float | str | list[JSON] | dict[str, JSON] | None
-
-# The largest room known has 10 ports; anything far beyond is not a list of ports.
-_MAX_PORTS = 64
-# Home Assistant and logs show these texts; nothing the vendor names is longer.
-_MAX_TEXT = 200
+from .values import JSON, MAX_PORTS, as_list, as_object, first_text, flag, text, texts, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +28,10 @@ class Account:
         """
         if isinstance(json, list) and len(json) == 1:
             json = json[0]
-        account = _object(json)
-        if (id_ := _text(account.get("id"))) is None:
+        account = as_object(json)
+        if (id_ := text(account.get("id"))) is None:
             raise OperatedResponseError("not one account with an id")
-        return cls(id=id_, name=_text(account.get("name")))
+        return cls(id=id_, name=text(account.get("name")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +45,9 @@ class User:
     @classmethod
     def from_json(cls, json: JSON) -> Self:
         """Read `GET /identity/oauth/v2/userinfo`."""
-        user = _object(json)
+        user = as_object(json)
         return cls(
-            id=_text(user.get("sub")), name=_text(user.get("name")), email=_text(user.get("email"))
+            id=text(user.get("sub")), name=text(user.get("name")), email=text(user.get("email"))
         )
 
 
@@ -69,7 +63,7 @@ class Space:
         """Read one item of `GET /api/spaces/v1`; None if it has no id or no name."""
         if not isinstance(json, dict):
             return None
-        id_, name = _text(json.get("id")), _text(json.get("name"))
+        id_, name = text(json.get("id")), text(json.get("name"))
         return None if id_ is None or name is None else cls(id=id_, name=name)
 
 
@@ -104,6 +98,7 @@ class Hub:
     `over_temperature` is the vendor's `otp`, of which only `"normal"` is known.
     `room_system` tells whether the room's own video system takes part, at `room_system_port`.
     `has_state`: the answer carried a state at all; a list of hubs may come without.
+    `raw` is all that the API said of the hub.
     """
 
     id: str
@@ -126,6 +121,7 @@ class Hub:
     over_temperature: str | None
     default_port: int | None
     connections: tuple[Connection, ...]
+    raw: dict[str, JSON] = field(repr=False)
 
     @classmethod
     def from_json(cls, json: JSON) -> Self:
@@ -134,40 +130,47 @@ class Hub:
         Raises OperatedResponseError if it is not an object, has no usable id, or its `data` is
         something other than an object.
         """
-        hub = _object(json)
-        id_ = _text(hub.get("id"))
+        hub = as_object(json)
+        id_ = text(hub.get("id"))
         # Dots alone would walk up the path of a URL.
         if id_ is None or not id_.strip("."):
             raise OperatedResponseError("a hub without an id")
-        data = _object(hub.get("data"))
-        state, config = _object(data.get("state")), _object(data.get("config"))
-        serial = _first_text(hub.get("serialNumber"), data.get("serial"))
+        data = as_object(hub.get("data"))
+        state, config = as_object(data.get("state")), as_object(data.get("config"))
+        serial = first_text(hub.get("serialNumber"), data.get("serial"))
         active = _active_port(state)
         return cls(
             id=id_,
-            name=_first_text(
+            name=first_text(
                 hub.get("name"), hub.get("customid"), data.get("customid"), hub.get("hwId"), serial
             )
             or id_,
             serial_number=serial,
-            product=_text(data.get("product")),
-            firmware=_text(data.get("firmware")),
-            hardware_version=_text(data.get("hardwareversion")),
-            ip_address=_text(data.get("ip")),
-            space_ids=tuple(_texts(hub.get("spaceId")) or _texts(hub.get("spaceIds"))),
-            online=_flag(data.get("presence")),
+            product=text(data.get("product")),
+            firmware=text(data.get("firmware")),
+            hardware_version=text(data.get("hardwareversion")),
+            ip_address=text(data.get("ip")),
+            space_ids=tuple(texts(hub.get("spaceId")) or texts(hub.get("spaceIds"))),
+            online=flag(data.get("presence")),
             has_state=bool(state),
             ports=tuple(_ports(state.get("connected"), active)),
             active_port=active,
-            room_system=_flag(state.get("mtrmode")),
-            room_system_port=_whole(state.get("mtrport")),
-            room_system_sync=_flag(state.get("mtrsync")),
-            external_room_system=_flag(state.get("externalmtr")),
-            admin_mode=_flag(state.get("adminmode")),
-            over_temperature=_text(state.get("otp")),
-            default_port=_whole(config.get("defaultport")),
+            room_system=flag(state.get("mtrmode")),
+            room_system_port=whole(state.get("mtrport")),
+            room_system_sync=flag(state.get("mtrsync")),
+            external_room_system=flag(state.get("externalmtr")),
+            admin_mode=flag(state.get("adminmode")),
+            over_temperature=text(state.get("otp")),
+            default_port=whole(config.get("defaultport")),
             connections=tuple(_connections(data.get("connections"))),
+            raw=hub,
         )
+
+    def with_state(self, changes: dict[str, JSON]) -> Hub:
+        """Return the hub with a `newState`, which may hold only what changed, merged in."""
+        data = as_object(self.raw.get("data"))
+        state = {**as_object(data.get("state")), **changes}
+        return Hub.from_json({**self.raw, "data": {**data, "state": state}})
 
     def port(self, number: int) -> Port | None:
         """Return the port of this number, counted from 1."""
@@ -214,7 +217,7 @@ class HubList:
         """
         hubs: dict[str, Hub] = {}
         malformed: list[str] = []
-        for position, item in enumerate(_list(json), start=1):
+        for position, item in enumerate(as_list(json), start=1):
             try:
                 hub = Hub.from_json(item)
             except OperatedResponseError as err:
@@ -228,23 +231,23 @@ class HubList:
 
 def read_spaces(json: JSON) -> tuple[Space, ...]:
     """Read `GET /api/spaces/v1`. Raises OperatedResponseError if it is not a list."""
-    return tuple(space for item in _list(json) if (space := Space.from_json(item)) is not None)
+    return tuple(space for item in as_list(json) if (space := Space.from_json(item)) is not None)
 
 
 def _active_port(state: dict[str, JSON]) -> int | None:
     """Read the active port; a state without one has none active."""
     if (active := state.get("active")) is None:
         return 0 if state else None
-    return _whole(active)
+    return whole(active)
 
 
 def _ports(json: JSON, active: int | None) -> Iterable[Port]:
-    if not isinstance(json, list) or len(json) > _MAX_PORTS:
+    if not isinstance(json, list) or len(json) > MAX_PORTS:
         return
     for number, connected in enumerate(json, start=1):
         yield Port(
             number=number,
-            connected=_flag(connected) or False,
+            connected=flag(connected) or False,
             active=None if active is None else active == number,
         )
 
@@ -253,76 +256,13 @@ def _connections(json: JSON) -> Iterable[Connection]:
     if not isinstance(json, dict):
         return
     for key, value in json.items():
-        if (name := _text(key)) is None or not (value is None or isinstance(value, dict)):
+        if (name := text(key)) is None or not (value is None or isinstance(value, dict)):
             continue
         connection = value or {}
         yield Connection(
             name=name,
             # Nothing is reported of a connection that is not there.
-            connected=_flag(connection.get("connected")) if connection else False,
-            type=_text(connection.get("type")),
-            direction=_text(connection.get("direction")),
+            connected=flag(connection.get("connected")) if connection else False,
+            type=text(connection.get("type")),
+            direction=text(connection.get("direction")),
         )
-
-
-def _object(json: JSON) -> dict[str, JSON]:
-    if json is None:
-        return {}
-    if not isinstance(json, dict):
-        raise OperatedResponseError(f"{_kind(json)} where an object belongs")
-    return json
-
-
-def _list(json: JSON) -> list[JSON]:
-    if not isinstance(json, list):
-        raise OperatedResponseError(f"{_kind(json)} where a list belongs")
-    return json
-
-
-def _kind(json: JSON) -> str:
-    """Name the JSON type, for messages that must not repeat the value."""
-    match json:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a text"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
-
-
-def _text(json: JSON) -> str | None:
-    """Read a text that is safe to show: one line, printable, not empty."""
-    if isinstance(json, int) and not isinstance(json, bool):
-        json = str(json)
-    if not isinstance(json, str):
-        return None
-    printable = "".join(char if char.isprintable() else " " for char in json[:_MAX_TEXT])
-    return printable.strip() or None
-
-
-def _first_text(*candidates: JSON) -> str | None:
-    return next((text for json in candidates if (text := _text(json)) is not None), None)
-
-
-def _texts(json: JSON) -> Iterable[str]:
-    """Read a list of texts, or a single one."""
-    items = json if isinstance(json, list) else [json]
-    return [text for item in items if (text := _text(item)) is not None]
-
-
-def _flag(json: JSON) -> bool | None:
-    """Read a boolean, which the API also writes as 0 and 1."""
-    return bool(json) if isinstance(json, (bool, int)) else None
-
-
-def _whole(json: JSON) -> int | None:
-    """Read a port number; 0 is none."""
-    if isinstance(json, bool) or not isinstance(json, int) or not 0 <= json <= _MAX_PORTS:
-        return None
-    return json

@@ -1,0 +1,47 @@
+"""What Ochno Operated tells a webhook."""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+from .values import JSON, as_object, decode, text
+
+EVENTS: Final = (
+    "hub:state:change",
+    "hub:config:change",
+    "hub:con:change",
+    "hub:charging",
+    "hub:temp",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """An event of a hub, which goes by its id, its serial number, or both.
+
+    `new_state` is what of the hub's state changed; None if the event does not say.
+    `verification_tokens` are those of the subscription, if the cloud sends them back at all.
+    """
+
+    hub_id: str | None
+    serial_number: str | None
+    new_state: dict[str, JSON] | None
+    verification_tokens: tuple[str, ...]
+
+    @classmethod
+    def from_body(cls, body: bytes) -> Self:
+        """Read a delivery, whatever its content type says.
+
+        Raises OperatedResponseError if it is not a JSON object.
+        """
+        event = as_object(decode(body))
+        data = event.get("data")
+        data = data if isinstance(data, dict) else {}
+        new_state = data.get("newState")
+        is_change = event.get("event") == "hub:state:change" and isinstance(new_state, dict)
+        tokens = (outer.get("verificationToken") for outer in (event, data))
+        return cls(
+            hub_id=text(event.get("hubId")) or text(data.get("hubId")),
+            serial_number=text(event.get("serialNumber")) or text(data.get("serialNumber")),
+            new_state=new_state if is_change and isinstance(new_state, dict) else None,
+            verification_tokens=tuple(str(token) for token in tokens if token is not None),
+        )
