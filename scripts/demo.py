@@ -23,7 +23,7 @@ CONFIGURATION = """\
 # Written anew by scripts/demo.
 homeassistant:
   name: Demo
-  external_url: http://localhost:8123
+  external_url: {external_url}
   internal_url: http://localhost:8123
 http:
   server_host: 127.0.0.1
@@ -256,47 +256,67 @@ async def tell_changes(websocket: Socket, names: dict[str, str]) -> None:
             say(f"{time}  {names[entity_id]}: {old['state']} → {new['state']}")
 
 
-def prepare() -> None:
+def prepare(external_url: str) -> None:
     """Make an empty configuration folder with the integration in it."""
     shutil.rmtree(CONFIG, ignore_errors=True)
     (CONFIG / "custom_components").mkdir(parents=True)
     (CONFIG / "custom_components" / "ochno").symlink_to(ROOT / "custom_components" / "ochno")
-    (CONFIG / "configuration.yaml").write_text(CONFIGURATION)
+    (CONFIG / "configuration.yaml").write_text(CONFIGURATION.format(external_url=external_url))
     (CONFIG / "automations.yaml").write_text("[]\n")
 
 
-async def demo(*, manual: bool, control: bool) -> None:
+async def start(
+    stack: AsyncExitStack, session: aiohttp.ClientSession, hubs: int
+) -> tuple[HomeAssistant, Socket]:
+    """Start the simulator, with so many hubs more, and Home Assistant; make a user there."""
+    say("Starting the simulated Ochno Operated …")
+    log = CONFIG / "simulator.log"
+    arguments = ("--port", "8124", "--hubs", str(hubs), "--deliver-to", "http://127.0.0.1:8123")
+    simulator = await stack.enter_async_context(
+        running("the simulator", "tests.simulator", *arguments, log=log)
+    )
+    await wait_for(session, SIMULATOR, simulator, log)
+    say("Starting Home Assistant (the first time it installs its frontend: a minute) …")
+    log = CONFIG / "hass.log"
+    hass = await stack.enter_async_context(
+        running("Home Assistant", "homeassistant", "--config", str(CONFIG), log=log)
+    )
+    await wait_for(session, HOME_ASSISTANT + "/api/onboarding", hass, log)
+    home_assistant = HomeAssistant(session)
+    await home_assistant.onboard()
+    connection = await stack.enter_async_context(
+        session.ws_connect(HOME_ASSISTANT + "/api/websocket", max_msg_size=0)
+    )
+    await connection.receive_json()
+    token = home_assistant.headers["Authorization"].removeprefix("Bearer ")
+    await connection.send_json({"type": "auth", "access_token": token})
+    await connection.receive_json()
+    websocket = Socket(connection)
+    # Home Assistant would otherwise ask whether the new listening address is to be kept.
+    await websocket.command("http/config/promote")
+    while (await websocket.command("get_config"))["state"] != "RUNNING":
+        await asyncio.sleep(0.2)
+    return home_assistant, websocket
+
+
+async def add_credentials(websocket: Socket) -> None:
+    """Enter the credentials that the simulator knows."""
+    await websocket.command(
+        "application_credentials/create",
+        domain="ochno",
+        client_id="home-assistant",
+        client_secret="home-assistant-secret",  # noqa: S106 - the simulator's
+        name="Simulator",
+    )
+
+
+async def demo(*, manual: bool, control: bool, push: bool) -> None:
     for port in (8123, 8124):
         check_port_free(port)
-    prepare()
+    prepare("https://home.example" if push else HOME_ASSISTANT)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        say("Starting the simulated Ochno Operated …")
-        log = CONFIG / "simulator.log"
-        simulator = await stack.enter_async_context(
-            running("the simulator", "tests.simulator", "--port", "8124", log=log)
-        )
-        await wait_for(session, SIMULATOR, simulator, log)
-        say("Starting Home Assistant (the first time it installs its frontend: a minute) …")
-        log = CONFIG / "hass.log"
-        hass = await stack.enter_async_context(
-            running("Home Assistant", "homeassistant", "--config", str(CONFIG), log=log)
-        )
-        await wait_for(session, HOME_ASSISTANT + "/api/onboarding", hass, log)
-        home_assistant = HomeAssistant(session)
-        await home_assistant.onboard()
-        connection = await stack.enter_async_context(
-            session.ws_connect(HOME_ASSISTANT + "/api/websocket", max_msg_size=0)
-        )
-        await connection.receive_json()
-        token = home_assistant.headers["Authorization"].removeprefix("Bearer ")
-        await connection.send_json({"type": "auth", "access_token": token})
-        await connection.receive_json()
-        websocket = Socket(connection)
-        # Home Assistant would otherwise ask whether the new listening address is to be kept.
-        await websocket.command("http/config/promote")
-        while (await websocket.command("get_config"))["state"] != "RUNNING":
-            await asyncio.sleep(0.2)
+        home_assistant, websocket = await start(stack, session, hubs=0)
         if manual:
             say(
                 f"\nOpen {HOME_ASSISTANT} (user demo, password demo), add the integration Ochno.\n"
@@ -308,30 +328,27 @@ async def demo(*, manual: bool, control: bool) -> None:
                 await asyncio.sleep(1)
         else:
             say("Linking the account: credentials, sign-in, approval …")
-            await websocket.command(
-                "application_credentials/create",
-                domain="ochno",
-                client_id="home-assistant",
-                client_secret="home-assistant-secret",  # noqa: S106 - the simulator's
-                name="Simulator",
-            )
+            await add_credentials(websocket)
             await home_assistant.link("control" if control else "read")
         names = await show_devices(websocket)
         say(f"\nHome Assistant: {HOME_ASSISTANT} (user demo, password demo)")
         say(f"The rooms:      {SIMULATOR} (plug in laptops, press buttons)")
         say("Ctrl-C ends both. State changes:\n")
         await tell_changes(websocket, names)
-        raise DemoError(f"Home Assistant ended by itself; see {log.relative_to(ROOT)}.")
+        raise DemoError("Home Assistant ended by itself; see .demo/hass.log.")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--manual", action="store_true", help="leave the linking to you")
     parser.add_argument("--control", action="store_true", help="let Home Assistant switch ports")
+    parser.add_argument(
+        "--push", action="store_true", help="let changes arrive at once, as from the internet"
+    )
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        asyncio.run(demo(manual=arguments.manual, control=arguments.control))
+        asyncio.run(demo(**vars(arguments)))
     except DemoError as err:
         say(f"demo: {err}")
         return 1

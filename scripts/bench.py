@@ -1,0 +1,129 @@
+"""Measure, with Home Assistant and the simulator in processes of their own, over real HTTP."""
+
+import argparse
+import asyncio
+from collections import defaultdict
+from contextlib import AsyncExitStack
+from datetime import datetime
+import statistics
+import sys
+import time
+from typing import Any
+
+import aiohttp
+from demo import (
+    HOME_ASSISTANT,
+    SIMULATOR,
+    DemoError,
+    Socket,
+    add_credentials,
+    check_port_free,
+    prepare,
+    say,
+    start,
+)
+
+HUBS = 200
+SECONDS = 30
+# Events a second. Polled, each hub changes once: of more, polling would see but the last.
+RATES = {"pushed": 100, "polled": HUBS / SECONDS}
+# After the last event, until the slower of the two ways must have shown it.
+AFTERWARDS = 35
+
+
+async def toggle(
+    session: aiohttp.ClientSession, hubs: list[str], rate: float
+) -> dict[str, list[float]]:
+    """Plug in and unplug at a steady rate; return when each hub's events were sent."""
+    sent: dict[str, list[float]] = defaultdict(list)
+    begin = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for number in range(round(rate * SECONDS)):
+            await asyncio.sleep(max(0, begin + number / rate - time.monotonic()))
+            hub = hubs[number % len(hubs)]
+            what = "unplug" if len(sent[hub]) % 2 else "plug"
+            sent[hub].append(time.time())
+            group.create_task(post(session, f"/simulator/hubs/{hub}/{what}", {"port": 2}))
+    return sent
+
+
+async def post(session: aiohttp.ClientSession, path: str, body: Any) -> None:
+    async with session.post(SIMULATOR + path, json=body) as answer:
+        answer.raise_for_status()
+
+
+async def changes(websocket: Socket, entities: dict[str, str]) -> dict[str, list[float]]:
+    """Collect when Home Assistant changed each hub's entity, until cancelled."""
+    seen: dict[str, list[float]] = defaultdict(list)
+    try:
+        async for message in websocket.connection:
+            event = message.json().get("event") or {}
+            entity_id = (event.get("data") or {}).get("entity_id")
+            if entity_id in entities:
+                fired = datetime.fromisoformat(event["time_fired"]).timestamp()
+                seen[entities[entity_id]].append(fired)
+    except asyncio.CancelledError:
+        pass
+    return seen
+
+
+async def push(way: str) -> None:
+    for port in (8123, 8124):
+        check_port_free(port)
+    prepare("https://home.example" if way == "pushed" else HOME_ASSISTANT)
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        home_assistant, websocket = await start(stack, session, HUBS)
+        await add_credentials(websocket)
+        await home_assistant.link("read")
+        async with session.get(f"{SIMULATOR}/simulator/state") as answer:
+            rooms = (await answer.json())["rooms"]
+        hubs = [hub["id"] for room in rooms for hub in room["hubs"] if hub["ports"] == 4][-HUBS:]
+        registry = await websocket.command("config/entity_registry/list")
+        entities = {
+            entity["entity_id"]: hub
+            for entity in registry
+            for hub in [entity["unique_id"].removesuffix("_port_2_connected")]
+            if hub in hubs
+        }
+        if len(entities) != HUBS:
+            raise DemoError(f"{len(entities)} of {HUBS} hubs were found.")
+        await websocket.command("subscribe_events", event_type="state_changed")
+        rate = RATES[way]
+        say(f"{way}: {rate:.1f} events/s for {SECONDS} s over {HUBS} hubs …")
+        collecting = asyncio.create_task(changes(websocket, entities))
+        sent = await toggle(session, hubs, rate)
+        await asyncio.sleep(AFTERWARDS)
+        collecting.cancel()
+        seen = await collecting
+    delays = [
+        shown - begin
+        for hub, times in sent.items()
+        for begin, shown in zip(times, seen[hub], strict=False)
+    ]
+    lost = sum(abs(len(times) - len(seen[hub])) for hub, times in sent.items())
+    quantiles = statistics.quantiles(delays, n=100)
+    say(
+        f"{way}: {sum(map(len, sent.values()))} changes, {lost} not shown, "
+        f"p50 {quantiles[49] * 1000:.0f} ms, p99 {quantiles[98] * 1000:.0f} ms, "
+        f"longest {max(delays) * 1000:.0f} ms"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["push"])
+    parser.parse_args()
+    try:
+        for way in ("pushed", "polled"):
+            asyncio.run(push(way))
+    except DemoError as err:
+        say(f"bench: {err}")
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
