@@ -1,7 +1,7 @@
 """Polling and commanding the hubs of one account; the only place where they are replaced."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -58,7 +58,12 @@ CONFIRM_PAUSES: Final = (0.5, 0.5, 1, 2)
 
 
 class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
-    """The hubs of one account, by id."""
+    """The hubs of one account, by id.
+
+    A listener that gives a hub's id as its context is told of changes of that hub only, so that a
+    change costs as much as it changes, however many hubs there are. `changed` holds the ids of
+    the hubs that the last update changed, those that left included.
+    """
 
     config_entry: OchnoConfigEntry
 
@@ -78,6 +83,11 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self.devices: dict[str, DeviceInfo] = {}
         self._missing: Counter[str] = Counter()
         self._pending: dict[str, PendingCommands] = {}
+        self.changed: set[str] = set()
+        self._listeners_by_hub: defaultdict[str | None, dict[int, CALLBACK_TYPE]] = defaultdict(
+            dict
+        )
+        self._told_success = True
         self.push_state = PushState.OFF
         self.last_delivery: datetime | None = None
         # Told the id of a hub whose ports a poll found changed.
@@ -120,8 +130,8 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self._malformed = set(listing.malformed)
         self._update_devices(hubs)
         # An empty answer is more likely a fault than an account that lost all its hubs at once.
-        if hubs and not listing.malformed:
-            self._remove_gone_devices(hubs)
+        complete = hubs and not listing.malformed
+        removed = self._remove_gone_devices(hubs) if complete else set[str]()
         self._listed_by = request
         known = self.data or {}
         for hub_id in hubs.keys() & known.keys():
@@ -129,7 +139,41 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
                 hubs[hub_id] = self._reported(hub_id)
             elif self.on_change_by_poll and self._reported(hub_id).ports != hubs[hub_id].ports:
                 self.on_change_by_poll(hub_id)
-        return {hub_id: self._as_shown(hub) for hub_id, hub in hubs.items()}
+        shown = {hub_id: self._as_shown(hub) for hub_id, hub in hubs.items()}
+        self.changed = removed | {
+            hub_id
+            for hub_id in known.keys() | shown.keys()
+            if known.get(hub_id) != shown.get(hub_id)
+        }
+        return shown
+
+    @callback
+    @override
+    def async_add_listener(
+        self, update_callback: CALLBACK_TYPE, context: str | None = None
+    ) -> CALLBACK_TYPE:
+        remove = super().async_add_listener(update_callback, context)
+        listeners = self._listeners_by_hub[context]
+        listeners[id(remove)] = update_callback
+
+        @callback
+        def remove_both() -> None:
+            remove()
+            del listeners[id(remove)]
+
+        return remove_both
+
+    @callback
+    @override
+    def async_update_listeners(self) -> None:
+        """Tell those who listen to a changed hub or to the account; all if availability changed."""
+        if self.last_update_success != self._told_success:
+            self._told_success = self.last_update_success
+            super().async_update_listeners()
+            return
+        for context in (*self.changed, None):
+            for update_callback in list(self._listeners_by_hub[context].values()):
+                update_callback()
 
     async def async_refresh_hub(self, hub_id: str) -> None:
         """Fetch one hub alone. Raises OperatedError, and whatever a token refresh raises."""
@@ -169,6 +213,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         if interval != self.update_interval:
             self.update_interval = interval
             self._schedule_refresh()
+        self.changed = set()
         self.async_update_listeners()
 
     @override
@@ -236,8 +281,13 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
     def _take(self, hub: Hub, request: int) -> None:
         """Replace one hub by what a request of this number brought."""
         self._fetched_by[hub.id] = request
-        self.data[hub.id] = self._as_shown(hub)
-        self.async_update_listeners()
+        self._replace(self._as_shown(hub))
+
+    def _replace(self, hub: Hub) -> None:
+        if self.data[hub.id] != hub:
+            self.data[hub.id] = hub
+            self.changed = {hub.id}
+            self.async_update_listeners()
 
     def _reported(self, hub_id: str) -> Hub:
         """Return the hub as the cloud reported it last, without pending commands."""
@@ -253,8 +303,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
 
     def _show(self, hub_id: str, pending: PendingCommands) -> None:
         if hub_id in self.data:
-            self.data[hub_id] = pending.shown
-            self.async_update_listeners()
+            self._replace(pending.shown)
 
     async def _with_details(self, hubs: dict[str, Hub]) -> dict[str, Hub]:
         """Fetch each hub; one that fails alone stays as it was last known."""
@@ -326,8 +375,9 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
                 registry.async_get_or_create(config_entry_id=self.config_entry.entry_id, **device)
                 self.devices[hub.id] = device
 
-    def _remove_gone_devices(self, hubs: dict[str, Hub]) -> None:
+    def _remove_gone_devices(self, hubs: dict[str, Hub]) -> set[str]:
         """Remove the devices of hubs that were missing from several complete listings in a row."""
+        removed = set()
         registry = dr.async_get(self.hass)
         for device in dr.async_entries_for_config_entry(registry, self.config_entry.entry_id):
             if device.id == self._account_device.id:
@@ -342,12 +392,15 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
                 registry.async_remove_device(device.id)
                 self._missing.pop(hub_id)
                 self.devices.pop(hub_id, None)
+                removed.add(hub_id)
+        return removed
 
     @callback
     def async_forget(self, hub_id: str) -> None:
         """Forget a hub whose device the user deletes."""
         self.devices.pop(hub_id, None)
         self._missing.pop(hub_id, None)
+        self.changed = {hub_id}
         self.async_update_listeners()
 
 

@@ -30,7 +30,7 @@ class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
     def __init__(
         self, coordinator: OchnoCoordinator, hub_id: str, description: EntityDescription
     ) -> None:
-        super().__init__(coordinator)
+        super().__init__(coordinator, hub_id)
         self.entity_description = description
         self._hub_id = hub_id
         self._attr_unique_id = f"{hub_id}_{description.key}"
@@ -67,21 +67,22 @@ def add_hub_entities[DescriptionT: OchnoEntityDescription](
     known: dict[str, set[str]] = {}
 
     @callback
-    def add_new() -> None:
-        for hub_id in known.keys() - coordinator.devices.keys():
-            del known[hub_id]
+    def add_new(hub_ids: Iterable[str]) -> None:
         entities = []
-        for hub in coordinator.data.values():
-            keys = known.setdefault(hub.id, set())
-            for description in describe(hub):
-                if description.key not in keys and description.access in (None, access):
-                    keys.add(description.key)
-                    entities.append(create(coordinator, hub.id, description))
+        for hub_id in hub_ids:
+            if hub_id not in coordinator.devices:
+                known.pop(hub_id, None)
+            elif (hub := coordinator.data.get(hub_id)) is not None:
+                keys = known.setdefault(hub_id, set())
+                for description in describe(hub):
+                    if description.key not in keys and description.access in (None, access):
+                        keys.add(description.key)
+                        entities.append(create(coordinator, hub_id, description))
         if entities:
             async_add_entities(entities)
 
-    entry.async_on_unload(coordinator.async_add_listener(add_new))
-    add_new()
+    entry.async_on_unload(coordinator.async_add_listener(lambda: add_new(coordinator.changed)))
+    add_new(coordinator.data)
 
 
 def port_options(hub: Hub) -> list[str]:
