@@ -1,12 +1,14 @@
 """Home Assistant as a user meets it: dialogs over HTTP, time that passes, states."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from aiohttp.test_utils import TestClient
 from freezegun.api import FrozenDateTimeFactory
+import orjson
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
 from yarl import URL
 
@@ -22,6 +24,8 @@ from .simulator import Simulator
 
 FLOWS = "/api/config/config_entries/flow"
 FRONTEND = "https://example.com"
+HUBS = "/api/hubs/v1"
+SUBSCRIPTIONS = "/subscriptions/v1/"
 POLL = 30
 
 type Step = dict[str, Any]
@@ -102,6 +106,62 @@ class Home:
         """Do something with a hub's entity, as the frontend does, and wait for its end."""
         target = {"entity_id": self.entity_id(platform, hub, key)}
         await self.hass.services.async_call(platform, action, data, blocking=True, target=target)
+
+    async def be_reachable(self) -> None:
+        """Have an address on the internet that the simulator can deliver to."""
+        self.simulator.settings.deliver_to = str(self.client.make_url("/")).rstrip("/")
+        await self.hass.config.async_update(external_url=FRONTEND)
+        await self.settle()
+
+    async def post(
+        self,
+        body: Any,
+        headers: dict[str, str] | None = None,
+        query: dict[str, str] | None = None,
+    ) -> int:
+        """Deliver something to the webhook, bytes as they are; return the status answered."""
+        [subscription] = self.simulator.subscriptions.live()
+        url = URL(subscription.webhook_url).path
+        body = body if isinstance(body, bytes) else orjson.dumps(body)
+        async with self.client.post(url, data=body, headers=headers, params=query) as response:
+            assert await response.read() == b""
+            return response.status
+
+    def enable_instant_updates_sensor(self) -> None:
+        """Enable the sensor before the account is linked."""
+        unique_id = f"{self.simulator.cloud.account().id}_instant_updates"
+        er.async_get(self.hass).async_get_or_create("sensor", "ochno", unique_id)
+
+    @property
+    def instant_updates(self) -> str | None:
+        """The state of the sensor *Instant updates*; None if there is none."""
+        unique_id = f"{self.entry.unique_id}_instant_updates"
+        registry = er.async_get(self.hass)
+        entity_id = registry.async_get_entity_id("sensor", "ochno", unique_id)
+        state = None if entity_id is None else self.hass.states.get(entity_id)
+        return None if state is None else state.state
+
+    async def poll_interval(self) -> int:
+        """Measure the seconds between two polls, to the ten."""
+
+        async def seconds_to_poll() -> int:
+            polls, seconds = self.requests(HUBS), 0
+            while self.requests(HUBS) == polls:
+                await self.wait(2)
+                seconds += 2
+                assert seconds < 200, "no poll"
+            return seconds
+
+        await seconds_to_poll()
+        return round(await seconds_to_poll(), -1)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Let things happen, but no time pass, until a condition holds."""
+        for _ in range(50_000):
+            if condition():
+                return
+            await asyncio.sleep(0)
+        raise AssertionError("it never happened")
 
     async def settle(self) -> None:
         """Let everything that is under way finish."""

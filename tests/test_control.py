@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
+import json
 from typing import Any
 from unittest.mock import patch
 
@@ -322,17 +323,75 @@ async def test_button_in_the_room_wins_over_a_pending_command(
 async def test_button_in_the_room_wins_over_a_command_that_was_not_sent_yet(
     home: Home, hub: SimHub
 ) -> None:
-    home.simulator.fail("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.delay(1.7), times=1)
+    home.simulator.fail("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.delay(3.5), times=1)
     home.simulator.settings.command_mode = "lose"
-    first = asyncio.create_task(select(home, "2"))
-    await asyncio.sleep(0.05)
-    second = asyncio.create_task(select(home, "3"))
-    await asyncio.sleep(0.05)
-    hub.press(4)
-    await next_poll(home)
-    assert active(home) == "4"
-    await asyncio.gather(first, second)
+    with patch(f"{COORDINATOR}.COMMAND_TIMEOUT", 5):
+        first = asyncio.create_task(select(home, "2"))
+        await asyncio.sleep(0.05)
+        second = asyncio.create_task(select(home, "3"))
+        await next_poll(home)
+        assert active(home) == "3"
+        hub.press(4)
+        await next_poll(home)
+        assert active(home) == "4"
+        await first
+        with pytest.raises(HomeAssistantError, match="pressed a button at Boardroom"):
+            await second
     assert commands(home) == ['{"activeport":2}']
+
+
+async def test_button_that_home_assistant_had_not_seen_does_not_end_a_later_command(
+    home: Home, hub: SimHub
+) -> None:
+    home.simulator.settings.command_delay = 0.5
+    hub.press(3)
+    await select(home, "2")
+    assert hub.active == 2
+    assert active(home) == "2"
+
+
+async def test_there_and_back_again_sends_both(home: Home, hub: SimHub) -> None:
+    home.simulator.fail("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.delay(1.4), times=1)
+    with patch(f"{COORDINATOR}.COMMAND_TIMEOUT", 5):
+        first = asyncio.create_task(select(home, "2"))
+        await asyncio.sleep(0.05)
+        second = asyncio.create_task(select(home, "1"))
+        await next_poll(home)
+        assert active(home) == "1"
+        await asyncio.gather(first, second)
+    assert commands(home) == ['{"activeport":2}', '{"activeport":1}']
+    assert hub.active == 1
+    assert active(home) == "1"
+
+
+async def test_port_that_is_active_already_is_confirmed_at_once(home: Home, hub: SimHub) -> None:
+    await select(home, "1")
+    assert commands(home) == ['{"activeport":1}']
+    assert home.requests(f"/api/hubs/v1/{hub.id}") == 1
+
+
+async def test_command_that_ends_leaves_those_after_it_alone(home: Home, hub: SimHub) -> None:
+    """One report confirms the first while the second is still being sent, and a third comes."""
+    path = f"/api/hubs/v1/{hub.id}/state"
+    with patch(f"{COORDINATOR}.COMMAND_TIMEOUT", 5):
+        first = asyncio.create_task(select(home, "2"))
+        await asyncio.sleep(0.02)
+        home.simulator.fail("PUT", path, Fault.delay(0.6), times=1)
+        second = asyncio.create_task(select(home, "3"))
+        await first
+        third = asyncio.create_task(select(home, "4"))
+        await asyncio.gather(second, third)
+    assert [json.loads(body)["activeport"] for body in commands(home)] == [2, 3, 4]
+    assert hub.active == 4
+    assert active(home) == "4"
+
+
+async def test_busy_server_is_not_asked_again_for_a_confirmation(home: Home, hub: SimHub) -> None:
+    busy = Fault.status(429, {"Retry-After": "600"})
+    home.simulator.fail("GET", f"/api/hubs/v1/{hub.id}", busy, times=None)
+    await select(home, "2")
+    assert active(home) == "2"
+    assert home.requests(f"/api/hubs/v1/{hub.id}") == 1
 
 
 async def test_old_list_does_not_undo_a_confirmed_command(home: Home, hub: SimHub) -> None:
@@ -351,9 +410,12 @@ async def test_old_list_does_not_undo_a_confirmed_command(home: Home, hub: SimHu
 async def test_old_answer_about_the_hub_does_not_undo_a_later_poll(home: Home, hub: SimHub) -> None:
     """The hub was asked for before the list and answered after it."""
     home.simulator.settings.command_mode = "lose"
-    home.simulator.fail("GET", f"/api/hubs/v1/{hub.id}", Fault.slow(1.6))
     command = asyncio.create_task(select(home, "2"))
     while not home.requests(f"/api/hubs/v1/{hub.id}"):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.02)
+    home.simulator.fail("GET", f"/api/hubs/v1/{hub.id}", Fault.slow(1.6))
+    while home.requests(f"/api/hubs/v1/{hub.id}") < 2:
         await asyncio.sleep(0.01)
     hub.press(4)
     await next_poll(home)

@@ -565,10 +565,13 @@ async def test_unloading_during_a_refresh_does_not_lose_the_new_tokens(
 ) -> None:
     held = Held()
     unloading = await begin_unloading_while_refreshing(home, held)
-    assert not unloading.done()
-    held.release.set()
     assert await unloading
-    assert await home.hass.config_entries.async_setup(entry.entry_id)
+    setup = asyncio.create_task(home.hass.config_entries.async_setup(entry.entry_id))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not setup.done()
+    held.release.set()
+    assert await setup
     assert port_1(home) == "on"
     assert len(refreshes(home)) == 1
     await home.wait(LIFETIME)

@@ -143,7 +143,10 @@ def test_every_abort_and_error_of_the_dialog_has_a_text() -> None:
         if name == "AbortFlow":
             used.add(ast.literal_eval(node.args[0]))
         if path.stem == "config_flow" and isinstance(keywords.get("step_id"), ast.Constant):
-            assert ast.literal_eval(keywords["step_id"]) in EN["config"]["step"]
+            assert (
+                ast.literal_eval(keywords["step_id"])
+                in EN["config"]["step"] | EN["options"]["step"]
+            )
     assert used
     assert used <= set(EN["config"]["abort"])
 

@@ -8,7 +8,7 @@ from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.device_registry import AnyDeviceEntry
 
 from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER, DOMAIN, Access
-from .coordinator import OchnoConfigEntry, OchnoCoordinator
+from .coordinator import OchnoConfigEntry, OchnoCoordinator, account_identifier
 from .oauth import OchnoSession
 from .operated.client import OperatedClient
 from .push import OchnoPush, async_forget_push
@@ -29,14 +29,11 @@ async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> boo
         async_get_clientsession(hass), entry.data[CONF_SERVER], session.access_token
     )
     coordinator = OchnoCoordinator(hass, entry, client)
-    # Another session for this entry must not start while this one still fetches tokens.
-    entry.async_on_unload(session.settle)
     await coordinator.async_config_entry_first_refresh()
     entry.runtime_data = coordinator
     if entry.options.get(CONF_PUSH, True):
         push = OchnoPush(hass, entry, client, coordinator)
         await push.async_start()
-        # Before the session settles: to unsubscribe may need a fresh token.
         entry.async_on_unload(push.async_stop)
     _remove_entities_of_other_access(hass, entry)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
@@ -71,7 +68,7 @@ async def async_remove_config_entry_device(
         return False
     coordinator = entry.runtime_data
     [hub_id] = [identifier for domain, identifier in device.identifiers if domain == DOMAIN]
-    if hub_id == entry.unique_id or hub_id in coordinator.data:
+    if hub_id == account_identifier(entry) or hub_id in coordinator.data:
         return False
     coordinator.async_forget(hub_id)
     return True

@@ -126,13 +126,11 @@ async def async_setup_entry(
 
 
 def _describe(hub: Hub) -> Iterator[OchnoBinarySensorEntityDescription]:
-    for description in (
-        *BINARY_SENSORS,
-        *(description for port in hub.ports for description in port_binary_sensors(port.number)),
-        *(connection_binary_sensor(connection.name) for connection in hub.connections),
-    ):
-        if description.is_on_fn(hub) is not None:
-            yield description
+    yield from (item for item in BINARY_SENSORS if item.is_on_fn(hub) is not None)
+    for port in hub.ports:
+        yield from port_binary_sensors(port.number)
+    for connection in hub.connections:
+        yield connection_binary_sensor(connection.name)
 
 
 class OchnoBinarySensor(OchnoHubEntity, BinarySensorEntity):

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
 import logging
@@ -17,13 +18,14 @@ from homeassistant.config_entries import (
     ConfigFlowResult,
     OptionsFlowWithReload,
 )
-from homeassistant.core import callback
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.data_entry_flow import AbortFlow
 from homeassistant.exceptions import (
     ImplementationUnavailableError,
     OAuth2TokenRequestBaseError,
     OAuth2TokenRequestReauthError,
 )
+from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.config_entry_oauth2_flow import (
     AbstractOAuth2FlowHandler,
@@ -37,7 +39,14 @@ from homeassistant.helpers.selector import (
 )
 
 from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER, DOMAIN, LOGGER, PRODUCTION, STAGING, Access
-from .oauth import SCOPES, OchnoImplementation, Token, UnknownTokenAnswerError, granted_scopes
+from .oauth import (
+    SCOPES,
+    OchnoImplementation,
+    Token,
+    UnknownTokenAnswerError,
+    granted_scopes,
+    token_lock,
+)
 from .operated.client import OperatedClient
 from .operated.errors import (
     OperatedError,
@@ -124,7 +133,8 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
     async def async_generate_authorize_url(self) -> str:
         """Return where the user signs in; the vendor documents `%20` between scopes, not `+`."""
         self.flow_impl.use_server(self._server)
-        return (await super().async_generate_authorize_url()).replace("+", "%20")
+        url, _, query = (await super().async_generate_authorize_url()).partition("?")
+        return f"{url}?{query.replace('+', '%20')}"
 
     @override
     async def async_step_authorize_rejected(self, data: None = None) -> ConfigFlowResult:
@@ -158,7 +168,7 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
     @override
     async def async_oauth_create_entry(self, data: dict[str, Any]) -> ConfigFlowResult:
         """Create or update the entry, once its hubs could be read."""
-        ids, title = await self._account(data["token"])
+        account = await self._account(data["token"])
         data = {**data, CONF_SERVER: self._server, CONF_ACCESS: self._access.value}
         if self.source in (SOURCE_REAUTH, SOURCE_RECONFIGURE):
             entry = (
@@ -166,19 +176,25 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
                 if self.source == SOURCE_REAUTH
                 else self._get_reconfigure_entry()
             )
-            if entry.unique_id not in ids:
+            if not account.is_that_of(self.hass, entry):
+                if not account.ids:
+                    return self.async_abort(reason="account_unknown")
                 return self.async_abort(
                     reason="wrong_account", description_placeholders={"account": entry.title}
                 )
-            return self.async_update_reload_and_abort(entry, data=data)
-        await self.async_set_unique_id(ids[0])
-        self._abort_if_unique_id_configured()
-        return self.async_create_entry(title=title, data=data)
+            async with token_lock(self.hass, entry.entry_id):
+                return self.async_update_reload_and_abort(entry, data=data)
+        if any(account.is_that_of(self.hass, entry) for entry in self._async_current_entries()):
+            return self.async_abort(reason="already_configured")
+        if not account.ids:
+            return self.async_abort(reason="account_unknown")
+        await self.async_set_unique_id(account.ids[0])
+        return self.async_create_entry(title=account.title, data=data)
 
-    async def _account(self, token: Token) -> tuple[list[str], str]:
-        """Return the ids that the entry may go by, best first, and a title.
+    async def _account(self, token: Token) -> _SignedIn:
+        """Find out whose hubs can be read with this token.
 
-        Raises AbortFlow unless hubs can be read with this token.
+        Raises AbortFlow if none can.
         """
 
         async def token_source(refused: str | None) -> str:
@@ -190,10 +206,14 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
         client = OperatedClient(async_get_clientsession(self.hass), self._server, token_source)
         granted = granted_scopes(token)
         try:
-            if granted is not None and not granted >= _NEEDED_SCOPES[self._access]:
+            # Reading is proved below; an answer that names scopes but not this one is a refusal.
+            if (
+                self._access is Access.CONTROL
+                and "hubs:read" in granted
+                and "hubs:write" not in granted
+            ):
                 raise OperatedForbiddenError
-            await client.hubs()
-            ids, title = await _identify(client)
+            return await _identify(client)
         except OperatedForbiddenError as err:
             raise self._scope_missing() from err
         except OperatedUnauthorizedError as err:
@@ -202,9 +222,6 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
             raise AbortFlow("answer_not_understood") from err
         except OperatedError as err:
             raise AbortFlow("cannot_connect", {"server": self._server}) from err
-        if not ids:
-            raise AbortFlow("account_unknown")
-        return ids, title
 
     def _scope_missing(self) -> AbortFlow:
         placeholders = {"scopes": ", ".join(SCOPES[self._access])}
@@ -229,8 +246,6 @@ class OchnoOptionsFlow(OptionsFlowWithReload):
 
 
 _OPTIONS_SCHEMA = probatio.Schema({probatio.Required(CONF_PUSH, default=True): BooleanSelector()})
-# Without these nothing works; the others only help to name the account.
-_NEEDED_SCOPES = {Access.READ: {"hubs:read"}, Access.CONTROL: {"hubs:read", "hubs:write"}}
 _USER_SCHEMA = probatio.Schema(
     {
         probatio.Required(CONF_SERVER, default=PRODUCTION): SelectSelector(
@@ -253,7 +268,14 @@ def _base_url(text: str) -> str | None:
         url = URL(text.strip())
     except ValueError:
         return None
-    if not url.host or url.user or url.password or url.query_string or url.fragment:
+    if (
+        not url.host
+        or " " in url.host
+        or url.user
+        or url.password
+        or url.query_string
+        or url.fragment
+    ):
         return None
     if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host)):
         return None
@@ -267,17 +289,40 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def _identify(client: OperatedClient) -> tuple[list[str], str]:
-    """Ask for the account and the user.
+@dataclass(frozen=True, kw_only=True)
+class _SignedIn:
+    """The account that the user signed in to.
 
-    What the API answers about accounts was never confirmed, so the user's own id stands in.
+    What the API answers about accounts was never confirmed. So `ids` holds the account's id and
+    the user's, as far as they are told, and the hubs help to know the account again.
     """
+
+    ids: list[str]
+    title: str
+    hub_ids: set[str]
+
+    def is_that_of(self, hass: HomeAssistant, entry: ConfigEntry) -> bool:
+        """Whether an entry is for this account."""
+        devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+        known = {id_ for device in devices for _, id_ in device.identifiers}
+        if known & self.hub_ids:
+            return True
+        # A user's id alone does not tell the accounts of one user apart.
+        decisive = self.ids[:1] if len(known) > 1 and self.hub_ids else self.ids
+        return entry.unique_id in decisive
+
+
+async def _identify(client: OperatedClient) -> _SignedIn:
+    listing = await client.hubs()
     account = await _unless_unknown(client.account())
     user = await _unless_unknown(client.user())
     ids = [account and account.id, user and user.id]
     names = [account and account.name, user and user.name, user and user.email]
-    title = next((name for name in names if name), "Ochno Operated")
-    return [id_ for id_ in ids if id_], title
+    return _SignedIn(
+        ids=[id_ for id_ in ids if id_],
+        title=next((name for name in names if name), "Ochno Operated"),
+        hub_ids={hub.id for hub in listing.hubs},
+    )
 
 
 async def _unless_unknown[AnswerT](answer: Awaitable[AnswerT]) -> AnswerT | None:

@@ -17,7 +17,7 @@ from homeassistant.exceptions import (
     OAuth2TokenRequestReauthError,
     ServiceValidationError,
 )
-from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import area_registry as ar, device_registry as dr
 from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
@@ -27,7 +27,6 @@ from .commands import Command, PendingCommands
 from .const import CONF_SERVER, DOMAIN, LOGGER, PushState
 from .operated.client import OperatedClient
 from .operated.errors import (
-    OperatedConnectionError,
     OperatedError,
     OperatedForbiddenError,
     OperatedRateLimitError,
@@ -46,6 +45,7 @@ PRODUCT_NAMES: Final = {"O-PC-4": "Power Conference 4"}
 POLL_INTERVAL: Final = timedelta(seconds=30)
 PUSH_POLL_INTERVAL: Final = timedelta(seconds=120)
 SPACES_INTERVAL: Final = timedelta(hours=1)
+SPACES_RETRY: Final = timedelta(minutes=5)
 # A hub has left the account only when this many complete listings in a row say so.
 GONE_AFTER: Final = 5
 _LONGEST_WAIT: Final = 3600
@@ -54,7 +54,8 @@ _DETAILS_AT_ONCE: Final = 4
 COMMAND_TIMEOUT: Final = 10
 # Deliveries about one hub come in bursts.
 FETCH_DELAY: Final = timedelta(seconds=0.5)
-CONFIRM_PAUSES: Final = (0.5, 0.5, 1, 2)
+# The first answer comes too early to confirm, but tells what was active before.
+CONFIRM_PAUSES: Final = (0, 0.5, 0.5, 1, 2)
 
 
 class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
@@ -101,7 +102,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self._account_device = dr.async_get(hass).async_get_or_create(
             config_entry_id=entry.entry_id,
             entry_type=DeviceEntryType.SERVICE,
-            identifiers={(DOMAIN, str(entry.unique_id))},
+            identifiers={(DOMAIN, account_identifier(entry))},
             manufacturer=MANUFACTURER,
             model="Ochno Operated",
             name=entry.title,
@@ -139,7 +140,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
                 hubs[hub_id] = self._reported(hub_id)
             elif self.on_change_by_poll and self._reported(hub_id).ports != hubs[hub_id].ports:
                 self.on_change_by_poll(hub_id)
-        shown = {hub_id: self._as_shown(hub) for hub_id, hub in hubs.items()}
+        shown = {hub_id: self._as_shown(hub, request) for hub_id, hub in hubs.items()}
         self.changed = removed | {
             hub_id
             for hub_id in known.keys() | shown.keys()
@@ -180,7 +181,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         request = self._begin_request()
         hub = await self._client.hub(hub_id)
         if request > max(self._listed_by, self._fetched_by.get(hub_id, 0)) and hub_id in self.data:
-            self._take(hub, request)
+            self._take(self._reported(hub_id).updated(hub), request)
 
     @callback
     def async_push_state(self, hub_id: str, changes: dict[str, JSON]) -> None:
@@ -249,10 +250,14 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT):
                 async with pending.sending:
-                    if not command.settled.is_set():
-                        await self._client.set_active_port(hub_id, port)
+                    if command.settled.is_set():
+                        raise overruled(hub, port)
+                    command.sent_after = self._last_request
+                    await self._client.set_active_port(hub_id, port)
                 await self._confirm(hub_id, command)
         except (TimeoutError, OperatedError, OAuth2TokenRequestBaseError) as err:
+            if isinstance(err, TimeoutError) and pending.reported.active_port == port:
+                return
             if isinstance(err, OperatedUnauthorizedError):
                 self.config_entry.async_start_reauth(self.hass)
             raise command_failed(err, hub, port) from err
@@ -272,7 +277,10 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
                     return
             # What keeps the hub from being read will show in the next poll of the account.
             with suppress(OperatedError, OAuth2TokenRequestBaseError):
-                await self.async_refresh_hub(hub_id)
+                try:
+                    await self.async_refresh_hub(hub_id)
+                except OperatedRateLimitError:
+                    await command.settled.wait()
 
     def _begin_request(self) -> int:
         self._last_request += 1
@@ -281,11 +289,11 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
     def _take(self, hub: Hub, request: int) -> None:
         """Replace one hub by what a request of this number brought."""
         self._fetched_by[hub.id] = request
-        self._replace(self._as_shown(hub))
+        self._replace(self._as_shown(hub, request))
 
     def _replace(self, hub: Hub) -> None:
-        if self.data[hub.id] != hub:
-            self.data[hub.id] = hub
+        known, self.data[hub.id] = self.data[hub.id], hub
+        if known != hub:
             self.changed = {hub.id}
             self.async_update_listeners()
 
@@ -294,11 +302,11 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         pending = self._pending.get(hub_id)
         return pending.reported if pending else self.data[hub_id]
 
-    def _as_shown(self, hub: Hub) -> Hub:
+    def _as_shown(self, hub: Hub, request: int) -> Hub:
         """Take a hub as the cloud reports it; return it as it is to be shown."""
         if (pending := self._pending.get(hub.id)) is None:
             return hub
-        pending.report(hub)
+        pending.report(hub, request)
         return pending.shown
 
     def _show(self, hub_id: str, pending: PendingCommands) -> None:
@@ -306,7 +314,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             self._replace(pending.shown)
 
     async def _with_details(self, hubs: dict[str, Hub]) -> dict[str, Hub]:
-        """Fetch each hub; one that fails alone stays as it was last known."""
+        """Fetch each hub; of one that fails alone, what the list does not say stays as it was."""
         limit = asyncio.Semaphore(_DETAILS_AT_ONCE)
 
         async def details(hub: Hub) -> Hub | OperatedError:
@@ -315,7 +323,9 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
                     return await self._client.hub(hub.id)
             except OperatedRateLimitError:
                 raise
-            except (OperatedConnectionError, OperatedStatusError, OperatedResponseError) as err:
+            except OperatedUnauthorizedError:
+                raise
+            except OperatedError as err:
                 return err
 
         try:
@@ -328,16 +338,20 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             LOGGER.debug("%s: %s of %s hubs could not be read", self.name, len(errors), len(hubs))
         if len(errors) == len(hubs):
             raise errors[0]
-        known = self.data or {}
         return {
-            hub.id: known.get(hub.id, hub) if isinstance(answer, OperatedError) else answer
+            hub.id: self._known(hub).updated(hub)
+            if isinstance(answer, OperatedError)
+            else hub.updated(answer)
             for hub, answer in zip(hubs.values(), answers, strict=True)
         }
+
+    def _known(self, hub: Hub) -> Hub:
+        return self._reported(hub.id) if self.data and hub.id in self.data else hub
 
     async def _update_spaces(self, hubs: dict[str, Hub]) -> None:
         """Fetch the spaces' names at first, for an unknown id, and hourly.
 
-        Without them hubs lack a suggested area and nothing else, so a failure waits for the hour.
+        Without them hubs lack an area and nothing else, so a failure is not pressing.
         """
         space_ids = {space_id for hub in hubs.values() for space_id in hub.space_ids}
         if dt_util.utcnow() < self._spaces_due and space_ids <= self._space_ids:
@@ -348,6 +362,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             spaces = await self._client.spaces()
         except OperatedError as err:
             LOGGER.debug("%s: no spaces: %r", self.name, err)
+            self._spaces_due = dt_util.utcnow() + SPACES_RETRY
             return
         self._space_names = {space.id: space.name for space in spaces}
 
@@ -371,9 +386,17 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
                 ),
                 via_device_id=self._account_device.id,
             )
-            if self.devices.get(hub.id) != device:
-                registry.async_get_or_create(config_entry_id=self.config_entry.entry_id, **device)
-                self.devices[hub.id] = device
+            if (before := self.devices.get(hub.id)) == device:
+                continue
+            self.devices[hub.id] = device
+            registered = registry.async_get_or_create(
+                config_entry_id=self.config_entry.entry_id, **device
+            )
+            # Home Assistant heeds a suggestion only when it creates a device.
+            area = device["suggested_area"]
+            if before and not before["suggested_area"] and area and not registered.area_id:
+                area_id = ar.async_get(self.hass).async_get_or_create(area).id
+                registry.async_update_device(registered.id, area_id=area_id)
 
     def _remove_gone_devices(self, hubs: dict[str, Hub]) -> set[str]:
         """Remove the devices of hubs that were missing from several complete listings in a row."""
@@ -404,6 +427,11 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self.async_update_listeners()
 
 
+def account_identifier(entry: OchnoConfigEntry) -> str:
+    """Return what the account's device goes by, which no hub can have."""
+    return f"account_{entry.unique_id}"
+
+
 def update_failed(err: OperatedError) -> UpdateFailed:
     """Say in words what went wrong, and when to try again."""
     placeholders: dict[str, str] | None = None
@@ -428,6 +456,15 @@ def update_failed(err: OperatedError) -> UpdateFailed:
         translation_key=key,
         translation_placeholders=placeholders,
         retry_after=retry_after,
+    )
+
+
+def overruled(hub: Hub, port: int) -> HomeAssistantError:
+    """Say in words why a command was not even sent."""
+    return HomeAssistantError(
+        translation_domain=DOMAIN,
+        translation_key="overruled",
+        translation_placeholders={"hub": hub.name, "port": str(port)},
     )
 
 

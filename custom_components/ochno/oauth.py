@@ -33,6 +33,7 @@ from homeassistant.helpers.config_entry_oauth2_flow import (
     async_get_config_entry_implementation,
 )
 from homeassistant.util import dt as dt_util
+from homeassistant.util.hass_dict import HassKey
 
 from .const import CONF_SERVER, DOMAIN, PRODUCTION, Access
 
@@ -46,6 +47,8 @@ _DEFAULT_LIFETIME: Final = 3600
 _SHORTEST_LIFETIME: Final = 60
 _LONGEST_LIFETIME: Final = 24 * 3600
 _TEMPORARY_ERRORS: Final = ("server_error", "slow_down", "temporarily_unavailable")
+
+_TOKEN_LOCKS: HassKey[dict[str, asyncio.Lock]] = HassKey(f"{DOMAIN}_token_locks")
 
 type Token = dict[str, Any]
 
@@ -116,8 +119,8 @@ class OchnoImplementation(AuthImplementation):
                 # A redirect would carry the client secret to another host.
                 allow_redirects=False,
             ) as response:
-                body = await response.text()
-        except (aiohttp.ClientError, TimeoutError, ValueError) as err:
+                body = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as err:
             raise OAuth2TokenRequestConnectionError(domain=DOMAIN) from err
         try:
             answer = json.loads(body)
@@ -132,10 +135,25 @@ class OchnoImplementation(AuthImplementation):
         return _read_token(answer)
 
 
+def token_lock(hass: HomeAssistant, entry_id: str) -> asyncio.Lock:
+    """Return the lock to hold while the tokens of an entry are replaced.
+
+    It outlives the entry's session, so that a refresh under way when the entry is reloaded or the
+    user signs in again neither uses a refresh token twice nor overwrites newer tokens.
+    """
+    return hass.data.setdefault(_TOKEN_LOCKS, {}).setdefault(entry_id, asyncio.Lock())
+
+
 class OchnoSession(OAuth2Session):
-    """The tokens of one config entry; there must never be two sessions for one entry."""
+    """The tokens of one config entry."""
 
     _refused: str | None = None
+
+    def __init__(
+        self, hass: HomeAssistant, entry: ConfigEntry, implementation: OchnoImplementation
+    ) -> None:
+        super().__init__(hass, entry, implementation)
+        self._token_lock = token_lock(hass, entry.entry_id)
 
     @classmethod
     async def create(cls, hass: HomeAssistant, entry: ConfigEntry) -> OchnoSession:
@@ -170,16 +188,10 @@ class OchnoSession(OAuth2Session):
         access_token: str = self.token["access_token"]
         return access_token
 
-    async def settle(self) -> None:
-        """Wait for a refresh that is under way."""
-        async with self._token_lock:
-            pass
 
-
-def granted_scopes(token: Token) -> frozenset[str] | None:
-    """Return the scopes that the answer says were granted; None if it does not say."""
-    scope = token.get("scope")
-    return frozenset(scope.split()) if isinstance(scope, str) else None
+def granted_scopes(token: Token) -> frozenset[str]:
+    """Return the scopes that the answer names; which form that takes is not documented."""
+    return frozenset(str(token.get("scope", "")).replace(",", " ").split())
 
 
 def _endpoints(server: str) -> AuthorizationServer:

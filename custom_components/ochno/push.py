@@ -40,6 +40,10 @@ PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 60
 # A change that a poll finds may have been pushed in the same moment.
 GRACE: Final = timedelta(seconds=10)
 STOP_TIMEOUT: Final = 8
+_WHY_POLLING: Final = {
+    PushState.NO_URL: "there is no https address that the internet can reach",
+    PushState.UNAVAILABLE: "a change was not delivered",
+}
 _MAX_BODY: Final = 256 * 1024
 _TOKEN_NAMES: Final = ("verificationtoken", "xverificationtoken")
 
@@ -78,6 +82,7 @@ class OchnoPush:
         self._subscription_id: str | None = None
         self._failures = 0
         self._stopped = False
+        self._ended = False
         self._cancel_next: CALLBACK_TYPE | None = None
         # Set when a change was not delivered, until a delivery shows that they arrive after all.
         self._doubtful = False
@@ -89,6 +94,8 @@ class OchnoPush:
         self._webhook_id = remembered["webhook_id"] if remembered else webhook.async_generate_id()
         # One that a crash left behind is of no use: nobody knows its verification token any more.
         self._subscription_id = remembered["subscription_id"] if remembered else None
+        if remembered is None:
+            await self._remember()
         webhook.async_register(
             self._hass,
             DOMAIN,
@@ -109,14 +116,15 @@ class OchnoPush:
     async def async_stop(self) -> None:
         """Unsubscribe, as far as that succeeds in time, and take the webhook away."""
         self._stopped = True
+        self._schedule(None)
         self._forget_unannounced()
         self._coordinator.on_change_by_poll = None
         webhook.async_unregister(self._hass, self._webhook_id)
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT), self._lock:
-                self._schedule(None)
                 with suppress(Exception):
                     await self._unsubscribe()
+        self._ended = True
 
     async def _stop_with_hass(self, _event: Event) -> None:
         await self.async_stop()
@@ -139,9 +147,17 @@ class OchnoPush:
                 pause = PAUSES[min(self._failures, len(PAUSES) - 1)]
                 self._failures += 1
             else:
-                self._report(state, "there is no https address that the internet can reach")
+                if state is PushState.ACTIVE is not self._coordinator.push_state:
+                    # What changed before will not be delivered.
+                    await self._coordinator.async_refresh()
+                self._report(state, _WHY_POLLING.get(state, ""))
                 pause = EXTEND_AFTER
                 self._failures = 0
+            if self._stopped:
+                # It took longer than whoever stopped this could wait.
+                with suppress(Exception):
+                    await self._unsubscribe()
+                return
             self._schedule(pause * random.uniform(0.9, 1.1))  # noqa: S311 - not a secret
 
     async def _subscribe_or_extend(self) -> PushState:
@@ -177,6 +193,9 @@ class OchnoPush:
         await self._remember()
 
     async def _remember(self) -> None:
+        # By now the entry may have been removed, or loaded anew with another subscription.
+        if self._ended:
+            return
         await self._store.async_save(
             _Remembered(webhook_id=self._webhook_id, subscription_id=self._subscription_id)
         )
@@ -210,8 +229,12 @@ class OchnoPush:
 
     async def _handle(self, hass: HomeAssistant, webhook_id: str, request: Request) -> None:
         """Take a delivery. It is answered 200 whatever it holds."""
+        if self._subscription_id is None:
+            return
         body = bytearray()
-        while chunk := await request.content.read(_MAX_BODY):
+        # Each look at the content of a cloudhook's request begins anew.
+        content = request.content
+        while chunk := await content.read(_MAX_BODY):
             body += chunk
             if len(body) > _MAX_BODY:
                 LOGGER.debug("%s: dropped a delivery that is too long", self._entry.title)
@@ -262,7 +285,7 @@ class OchnoPush:
         """Poll as often as before, and subscribe anew."""
         self._forget_unannounced()
         self._doubtful = True
-        self._report(PushState.UNAVAILABLE, "a change was not delivered")
+        self._report(PushState.UNAVAILABLE, _WHY_POLLING[PushState.UNAVAILABLE])
         self._url = None
         self._look_again()
 

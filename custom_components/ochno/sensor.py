@@ -18,7 +18,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .const import DOMAIN, Access, PushState
-from .coordinator import OchnoConfigEntry, OchnoCoordinator
+from .coordinator import OchnoConfigEntry, OchnoCoordinator, account_identifier
 from .entity import (
     OchnoEntityDescription,
     OchnoHubEntity,
@@ -154,9 +154,9 @@ class OchnoAccountSensor(CoordinatorEntity[OchnoCoordinator], SensorEntity):
     ) -> None:
         super().__init__(coordinator)
         self.entity_description = description
-        account = str(coordinator.config_entry.unique_id)
-        self._attr_unique_id = f"{account}_{description.key}"
-        self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, account)})
+        entry = coordinator.config_entry
+        self._attr_unique_id = f"{entry.unique_id}_{description.key}"
+        self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, account_identifier(entry))})
 
     @property
     @override

@@ -63,7 +63,8 @@ class OperatedClient:
 
     async def hub(self, hub_id: str) -> Hub:
         """Fetch one hub with everything known of it; needs the scope `hubs:read`."""
-        return Hub.from_json(await self._get(f"/api/hubs/v1/{quote(hub_id, safe='')}"))
+        hub = as_object(await self._get(f"/api/hubs/v1/{quote(hub_id, safe='')}"))
+        return Hub.from_json({**hub, "id": hub_id})
 
     async def spaces(self) -> tuple[Space, ...]:
         """Fetch all spaces (rooms) of the account."""

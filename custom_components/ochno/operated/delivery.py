@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Self
 
-from .values import JSON, as_object, decode, text
+from .errors import OperatedResponseError
+from .values import JSON, decode, text
 
 EVENTS: Final = (
     "hub:state:change",
@@ -33,7 +34,9 @@ class Delivery:
 
         Raises OperatedResponseError if it is not a JSON object.
         """
-        event = as_object(decode(body))
+        event = decode(body)
+        if not isinstance(event, dict):
+            raise OperatedResponseError("not an object")
         data = event.get("data")
         data = data if isinstance(data, dict) else {}
         new_state = data.get("newState")

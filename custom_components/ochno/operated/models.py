@@ -71,11 +71,11 @@ class Space:
 class Port:
     """One upstream USB-C port; `number` counts from 1.
 
-    `connected`: a device is plugged in. `active`: this port owns the room.
+    `connected`: a device is plugged in. `active`: this port owns the room. None is unknown.
     """
 
     number: int
-    connected: bool
+    connected: bool | None
     active: bool | None
 
 
@@ -121,7 +121,7 @@ class Hub:
     over_temperature: str | None
     default_port: int | None
     connections: tuple[Connection, ...]
-    raw: dict[str, JSON] = field(repr=False)
+    raw: dict[str, JSON] = field(repr=False, compare=False)
 
     @classmethod
     def from_json(cls, json: JSON) -> Self:
@@ -172,6 +172,11 @@ class Hub:
         state = {**as_object(data.get("state")), **changes}
         return Hub.from_json({**self.raw, "data": {**data, "state": state}})
 
+    def updated(self, newer: Hub) -> Hub:
+        """Return the hub with all that a newer answer says; what it leaves out stays."""
+        data = {**as_object(self.raw.get("data")), **as_object(newer.raw.get("data"))}
+        return Hub.from_json({**self.raw, **newer.raw, "data": data})
+
     def port(self, number: int) -> Port | None:
         """Return the port of this number, counted from 1."""
         return self.ports[number - 1] if 1 <= number <= len(self.ports) else None
@@ -195,11 +200,12 @@ class Hub:
 
     @property
     def in_use(self) -> bool | None:
-        """Whether a port other than the room system's has a device; None if ports are unknown."""
-        if not self.ports:
-            return None
+        """Whether a port other than the room system's has a device; None if that is unknown."""
         fixed = self.room_system_port if self.room_system else None
-        return any(port.connected for port in self.ports if port.number != fixed)
+        connected = [port.connected for port in self.ports if port.number != fixed]
+        if any(connected):
+            return True
+        return None if None in connected or not self.ports else False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,7 +253,7 @@ def _ports(json: JSON, active: int | None) -> Iterable[Port]:
     for number, connected in enumerate(json, start=1):
         yield Port(
             number=number,
-            connected=flag(connected) or False,
+            connected=flag(connected),
             active=None if active is None else active == number,
         )
 

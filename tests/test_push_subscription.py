@@ -1,0 +1,854 @@
+"""Instant updates: the life of the subscription, and polling as the net below."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+import itertools
+import logging
+import re
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from pytest_homeassistant_custom_component.common import async_fire_time_changed
+from yarl import URL
+
+from homeassistant.components.cloud import SIGNAL_CLOUD_CONNECTION_STATE, CloudConnectionState
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
+from homeassistant.const import EVENT_CORE_CONFIG_UPDATE, EVENT_HOMEASSISTANT_STOP
+from homeassistant.core import CoreState, HomeAssistant
+from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers.dispatcher import async_dispatcher_send
+
+from .home import FRONTEND, SUBSCRIPTIONS, Home
+from .simulator import Fault, SimHub
+from .test_coordinator import reauth_flows
+
+OPTIONS = "/api/config/config_entries/options/flow"
+STATE_CHANGE = "hub:state:change"
+MINUTE, HOUR = 60, 3600
+
+
+@pytest.fixture(autouse=True)
+def _no_faults(home: Home) -> Iterator[None]:
+    """Let Home Assistant stop without faults, whatever became of the test."""
+    yield
+    home.simulator.clear_faults()
+
+
+@pytest.fixture
+async def reachable(home: Home) -> None:
+    """Let the simulator reach Home Assistant, and the sensor say how updates arrive."""
+    home.enable_instant_updates_sensor()
+    await home.be_reachable()
+
+
+@pytest.fixture
+async def entry(home: Home, reachable: None) -> ConfigEntry:
+    """Link the first account."""
+    return await link(home)
+
+
+@pytest.fixture
+def hub(home: Home, entry: ConfigEntry) -> SimHub:
+    """Return the hub of the boardroom."""
+    assert home.instant_updates == "active"
+    return home.simulator.hub("Boardroom")
+
+
+async def link(home: Home) -> ConfigEntry:
+    """Link the first account and let it subscribe, if it can."""
+    entry = await home.link()
+    await home.settle()
+    return entry
+
+
+def live(home: Home) -> list[str]:
+    """Return the ids of the subscriptions that live."""
+    return [subscription.id for subscription in home.simulator.subscriptions.live()]
+
+
+def calls(home: Home) -> list[str]:
+    """Return the methods of all requests about subscriptions."""
+    return [r.method for r in home.simulator.requests if r.path.startswith(SUBSCRIPTIONS)]
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what the integration logged for the user."""
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.name.startswith("custom_components.ochno") and record.levelno >= logging.INFO
+    ]
+
+
+def pass_time(home: Home, seconds: float) -> None:
+    """Let time pass, and what is due begin."""
+    assert home.freezer is not None
+    home.freezer.tick(timedelta(seconds=seconds))
+    async_fire_time_changed(home.hass)
+
+
+async def restart(home: Home) -> None:
+    """Unload and set up again."""
+    await home.hass.config_entries.async_reload(home.entry.entry_id)
+    await home.settle()
+
+
+# Life
+
+
+async def test_one_subscription_hears_everything_at_an_address_nobody_guesses(
+    home: Home, entry: ConfigEntry
+) -> None:
+    [subscription] = home.simulator.subscriptions.live()
+    assert set(subscription.events) == {
+        "hub:state:change",
+        "hub:config:change",
+        "hub:con:change",
+        "hub:charging",
+        "hub:temp",
+    }
+    assert re.fullmatch(f"{FRONTEND}/api/webhook/[0-9a-f]{{64}}", subscription.webhook_url)
+    assert re.fullmatch(r"[\w-]{32,}", subscription.token)
+    assert calls(home) == ["POST"]
+
+
+async def test_token_is_new_at_each_subscription_and_the_address_stays(
+    home: Home, entry: ConfigEntry
+) -> None:
+    [first] = home.simulator.subscriptions.live()
+    await restart(home)
+    [second] = home.simulator.subscriptions.live()
+    assert first.id != second.id
+    assert first.token != second.token
+    assert first.webhook_url == second.webhook_url
+
+
+async def test_subscription_never_lapses_within_a_day(home: Home, entry: ConfigEntry) -> None:
+    [first] = live(home)
+    assert home.freezer is not None
+    extended = [home.freezer().timestamp()]
+    while home.freezer().timestamp() < extended[0] + 24 * HOUR:
+        before = len(calls(home))
+        await home.wait(5 * MINUTE)
+        assert live(home) == [first]
+        extended += [home.freezer().timestamp()] * (len(calls(home)) - before)
+    assert calls(home) == ["POST"] + ["PATCH"] * (len(extended) - 1)
+    pauses = [after - before for before, after in itertools.pairwise(extended)]
+    assert all(54 * MINUTE <= pause <= 71 * MINUTE for pause in pauses)
+    assert len(set(pauses)) > 1
+    assert 20 <= len(extended) - 1 <= 27
+
+
+async def test_subscription_that_lapsed_is_made_anew(home: Home, hub: SimHub) -> None:
+    [first] = home.simulator.subscriptions.live()
+    first.expires = 0
+    await home.wait(67 * MINUTE)
+    [second] = home.simulator.subscriptions.live()
+    assert calls(home) == ["POST", "PATCH", "POST"]
+    assert first.token != second.token
+    assert home.instant_updates == "active"
+    hub.plug(2)
+    await home.delivered()
+    assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
+
+
+async def test_subscription_that_the_vendor_says_is_gone_is_made_anew(
+    home: Home, entry: ConfigEntry
+) -> None:
+    home.simulator.fail("PATCH", f"{SUBSCRIPTIONS}*", Fault.status(410))
+    await home.wait(67 * MINUTE)
+    assert calls(home) == ["POST", "PATCH", "POST"]
+    assert home.instant_updates == "active"
+
+
+async def test_unloading_unsubscribes(hass: HomeAssistant, home: Home, entry: ConfigEntry) -> None:
+    [subscription] = home.simulator.subscriptions.live()
+    await hass.config_entries.async_unload(entry.entry_id)
+    assert live(home) == []
+    await home.wait(24 * HOUR)
+    assert calls(home) == ["POST", "DELETE"]
+    async with home.client.post(URL(subscription.webhook_url).path, json={}) as response:
+        assert response.status == 200
+
+
+async def test_unloading_with_an_expired_token_unsubscribes(
+    hass: HomeAssistant, home: Home, entry: ConfigEntry
+) -> None:
+    home.simulator.expire_access_tokens()
+    await hass.config_entries.async_unload(entry.entry_id)
+    assert live(home) == []
+
+
+async def test_reload_never_leaves_two(home: Home, entry: ConfigEntry) -> None:
+    for _ in range(3):
+        await restart(home)
+        assert len(live(home)) == 1
+    assert calls(home) == ["POST"] + ["DELETE", "POST"] * 3
+    assert home.instant_updates == "active"
+
+
+async def test_removal_leaves_nothing(
+    hass: HomeAssistant, home: Home, hass_storage: dict[str, Any], entry: ConfigEntry
+) -> None:
+    key = f"ochno.{entry.entry_id}"
+    assert hass_storage[key]["data"]["subscription_id"] == live(home)[0]
+    await hass.config_entries.async_remove(entry.entry_id)
+    await home.settle()
+    assert live(home) == []
+    assert key not in hass_storage
+
+
+async def test_stopping_home_assistant_unsubscribes(
+    hass: HomeAssistant, home: Home, entry: ConfigEntry
+) -> None:
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+    await home.settle()
+    assert live(home) == []
+
+
+async def test_nothing_is_subscribed_again_while_home_assistant_stops(
+    hass: HomeAssistant, home: Home, entry: ConfigEntry
+) -> None:
+    home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.delay(1000))
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+    await home.until(lambda: calls(home) == ["POST", "DELETE"])
+    hass.bus.async_fire(EVENT_CORE_CONFIG_UPDATE)
+    home.simulator.clear_faults()
+    await home.settle()
+    assert live(home) == []
+    assert calls(home) == ["POST", "DELETE"]
+
+
+async def test_nothing_is_subscribed_before_home_assistant_has_started(
+    hass: HomeAssistant, home: Home, reachable: None
+) -> None:
+    hass.set_state(CoreState.starting)
+    await link(home)
+    assert calls(home) == []
+    hass.set_state(CoreState.running)
+    hass.bus.async_fire("homeassistant_started")
+    await home.settle()
+    assert calls(home) == ["POST"]
+
+
+async def test_leftover_of_a_crash_is_ended_at_the_next_start(
+    hass: HomeAssistant, home: Home, hass_storage: dict[str, Any], entry: ConfigEntry
+) -> None:
+    [leftover] = live(home)
+    home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.reset(), times=None)
+    await hass.config_entries.async_unload(entry.entry_id)
+    assert hass_storage[f"ochno.{entry.entry_id}"]["data"]["subscription_id"] == leftover
+    assert live(home) == [leftover]
+    home.simulator.clear_faults()
+    await hass.config_entries.async_setup(entry.entry_id)
+    await home.settle()
+    [new] = live(home)
+    assert new != leftover
+    assert calls(home)[-2:] == ["DELETE", "POST"]
+    assert home.instant_updates == "active"
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_leftover_that_lapsed_meanwhile_is_forgotten(
+    hass: HomeAssistant, home: Home, hass_storage: dict[str, Any], entry: ConfigEntry, status: int
+) -> None:
+    home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.status(500))
+    await hass.config_entries.async_unload(entry.entry_id)
+    home.simulator.subscriptions.live()[0].expires = 0
+    home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.status(status))
+    await hass.config_entries.async_setup(entry.entry_id)
+    await home.settle()
+    assert calls(home)[-2:] == ["DELETE", "POST"]
+    assert [hass_storage[f"ochno.{entry.entry_id}"]["data"]["subscription_id"]] == live(home)
+
+
+# The address
+
+
+@pytest.mark.parametrize("url", [None, "http://example.com:8123"])
+async def test_without_an_https_address_changes_arrive_by_polling(
+    hass: HomeAssistant,
+    home: Home,
+    hass_storage: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    reachable: None,
+    url: str | None,
+) -> None:
+    caplog.set_level(logging.INFO)
+    await hass.config.async_update(external_url=url, internal_url="https://10.0.0.2:8123")
+    entry = await link(home)
+    assert calls(home) == []
+    assert home.instant_updates == "no_url"
+    assert await home.poll_interval() == 30
+    home.simulator.hub("Boardroom").plug(2)
+    await home.poll()
+    assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
+    await home.wait(10)
+    assert home.instant_updates == "no_url"
+    assert len([line for line in told(caplog) if "polling" in line]) == 1
+    await hass.config_entries.async_remove(entry.entry_id)
+    assert calls(home) == []
+    assert f"ochno.{entry.entry_id}" not in hass_storage
+
+
+async def test_address_set_later_subscribes_at_once(
+    hass: HomeAssistant, home: Home, reachable: None
+) -> None:
+    await hass.config.async_update(external_url=None)
+    await link(home)
+    await hass.config.async_update(external_url=FRONTEND)
+    await home.settle()
+    assert len(live(home)) == 1
+    assert home.instant_updates == "active"
+    assert await home.poll_interval() == 120
+
+
+async def test_changed_address_ends_the_old_subscription(
+    hass: HomeAssistant, home: Home, entry: ConfigEntry
+) -> None:
+    [old] = home.simulator.subscriptions.live()
+    await hass.config.async_update(external_url="https://elsewhere.example.com")
+    await home.settle()
+    [new] = home.simulator.subscriptions.live()
+    assert calls(home) == ["POST", "DELETE", "POST"]
+    assert new.webhook_url == old.webhook_url.replace("example.com", "elsewhere.example.com")
+    assert new.token != old.token
+    assert home.instant_updates == "active"
+
+
+async def test_address_taken_away_ends_the_subscription(
+    hass: HomeAssistant, home: Home, entry: ConfigEntry
+) -> None:
+    await hass.config.async_update(external_url=None)
+    await home.settle()
+    assert live(home) == []
+    assert home.instant_updates == "no_url"
+    assert await home.poll_interval() == 30
+
+
+async def test_old_subscription_that_can_not_be_ended_now_is_ended_later(
+    hass: HomeAssistant, home: Home, entry: ConfigEntry
+) -> None:
+    home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.status(500))
+    await hass.config.async_update(external_url="https://elsewhere.example.com")
+    await home.settle()
+    assert home.instant_updates == "unavailable"
+    await home.wait(67)
+    assert home.instant_updates == "active"
+    [new] = home.simulator.subscriptions.live()
+    assert URL(new.webhook_url).host == "elsewhere.example.com"
+
+
+async def test_other_changes_of_the_configuration_keep_the_subscription(
+    hass: HomeAssistant, home: Home, entry: ConfigEntry
+) -> None:
+    before = live(home)
+    await hass.config.async_update(location_name="Office")
+    await home.settle()
+    assert live(home) == before
+
+
+# Nabu Casa
+
+
+@dataclass
+class NabuCasa:
+    """The cloud component, which can't run here."""
+
+    subscribed: bool = True
+    connected: bool = True
+    hooks: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+
+    async def create(self, hass: HomeAssistant, webhook_id: str) -> str:
+        if webhook_id not in self.hooks:
+            self.hooks.append(webhook_id)
+        return f"https://hooks.example.net/{self.hooks.index(webhook_id)}"
+
+    async def delete(self, hass: HomeAssistant, webhook_id: str) -> None:
+        self.deleted.append(webhook_id)
+
+
+@pytest.fixture
+def nabu_casa() -> Iterator[NabuCasa]:
+    """Stand in for the cloud component."""
+    nabu_casa = NabuCasa()
+    with patch.multiple(
+        "homeassistant.components.cloud",
+        async_active_subscription=lambda hass: nabu_casa.subscribed,
+        async_is_connected=lambda hass: nabu_casa.connected,
+        async_get_or_create_cloudhook=nabu_casa.create,
+        async_delete_cloudhook=nabu_casa.delete,
+    ):
+        yield nabu_casa
+
+
+def reconnect(hass: HomeAssistant) -> None:
+    """Announce that the connection to Nabu Casa came or went."""
+    async_dispatcher_send(hass, SIGNAL_CLOUD_CONNECTION_STATE, CloudConnectionState.CLOUD_CONNECTED)
+
+
+async def test_nabu_casa_serves_without_an_address_of_its_own(
+    hass: HomeAssistant, home: Home, nabu_casa: NabuCasa
+) -> None:
+    entry = await link(home)
+    [subscription] = home.simulator.subscriptions.live()
+    assert subscription.webhook_url == "https://hooks.example.net/0"
+    await restart(home)
+    assert len(nabu_casa.hooks) == 1
+    assert nabu_casa.deleted == []
+    await hass.config_entries.async_remove(entry.entry_id)
+    assert nabu_casa.deleted == nabu_casa.hooks
+    assert live(home) == []
+
+
+async def test_nabu_casa_connecting_later_subscribes_at_once(
+    hass: HomeAssistant, home: Home, nabu_casa: NabuCasa
+) -> None:
+    nabu_casa.connected = False
+    await link(home)
+    assert live(home) == []
+    nabu_casa.connected = True
+    reconnect(hass)
+    await home.settle()
+    assert len(live(home)) == 1
+
+
+@pytest.mark.parametrize("lost", ["subscribed", "connected"])
+async def test_without_nabu_casa_the_own_address_serves(
+    hass: HomeAssistant, home: Home, nabu_casa: NabuCasa, reachable: None, lost: str
+) -> None:
+    await link(home)
+    [subscription] = home.simulator.subscriptions.live()
+    assert subscription.webhook_url == "https://hooks.example.net/0"
+    setattr(nabu_casa, lost, False)
+    reconnect(hass)
+    await home.settle()
+    [subscription] = home.simulator.subscriptions.live()
+    assert subscription.webhook_url.startswith(f"{FRONTEND}/api/webhook/")
+
+
+async def test_cloudhook_is_deleted_although_the_service_always_refused(
+    hass: HomeAssistant, home: Home, nabu_casa: NabuCasa
+) -> None:
+    home.simulator.fail("POST", SUBSCRIPTIONS, Fault.status(403), times=None)
+    entry = await link(home)
+    await restart(home)
+    assert len(nabu_casa.hooks) == 1
+    await hass.config_entries.async_remove(entry.entry_id)
+    assert nabu_casa.deleted == nabu_casa.hooks
+
+
+# The service refuses
+
+
+REFUSALS = [
+    (Fault.status(401), "refused"),
+    (Fault.status(403), "refused"),
+    (Fault.status(404), "unavailable"),
+    (Fault.status(429, {"Retry-After": "7"}), "unavailable"),
+    (Fault.status(500), "unavailable"),
+    (Fault.status(503), "unavailable"),
+    (Fault.html(), "unavailable"),
+    (Fault.empty(), "unavailable"),
+    (Fault.body("{}"), "unavailable"),
+    (Fault.body('{"id": null}'), "unavailable"),
+    (Fault.body("[]"), "unavailable"),
+    (Fault.reset(), "unavailable"),
+]
+IDS = ["401", "403", "404", "429", "500", "503", "html", "empty", "no_id", "null", "list", "reset"]
+
+
+@pytest.mark.parametrize(("fault", "state"), REFUSALS, ids=IDS)
+async def test_refusal_leaves_polling_as_it_was_and_is_retried_ever_more_rarely(
+    hass: HomeAssistant,
+    home: Home,
+    caplog: pytest.LogCaptureFixture,
+    reachable: None,
+    fault: Fault,
+    state: str,
+) -> None:
+    caplog.set_level(logging.INFO)
+    home.simulator.fail("POST", SUBSCRIPTIONS, fault, times=None)
+    entry = await link(home)
+    assert entry.state is ConfigEntryState.LOADED
+    assert home.instant_updates == state
+    for minutes in (1, 2, 5, 15, 60, 360, 360):
+        before = len(calls(home))
+        await home.wait(minutes * MINUTE * 0.9 - 3)
+        assert len(calls(home)) == before
+        await home.wait(minutes * MINUTE * 0.2 + 5)
+        assert len(calls(home)) == before + (2 if fault is REFUSALS[0][0] else 1)
+    assert await home.poll_interval() == 30
+    home.simulator.hub("Boardroom").plug(2)
+    await home.poll()
+    assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
+    assert reauth_flows(home) == []
+    assert len(told(caplog)) == 1
+    assert "polling" in told(caplog)[0]
+    home.simulator.clear_faults()
+    await home.wait(7 * HOUR)
+    assert home.instant_updates == "active"
+    assert len(live(home)) == 1
+    assert len(told(caplog)) == 2
+    assert await home.poll_interval() == 120
+
+
+async def test_pauses_begin_anew_after_a_success(home: Home, reachable: None) -> None:
+    home.simulator.fail("POST", SUBSCRIPTIONS, Fault.status(503), times=3)
+    await link(home)
+    await home.wait(67)
+    await home.wait(133)
+    await home.wait(6 * MINUTE)
+    assert home.instant_updates == "active"
+    home.simulator.fail("PATCH", f"{SUBSCRIPTIONS}*", Fault.status(503))
+    await home.wait(67 * MINUTE)
+    assert home.instant_updates == "unavailable"
+    await home.wait(67)
+    assert home.instant_updates == "active"
+
+
+async def test_failing_extension_means_polling_until_it_succeeds(
+    home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    before = live(home)
+    home.simulator.fail("PATCH", f"{SUBSCRIPTIONS}*", Fault.status(503), times=None)
+    await home.wait(67 * MINUTE)
+    assert home.instant_updates == "unavailable"
+    assert await home.poll_interval() == 30
+    hub.plug(2)
+    await home.delivered()
+    assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
+    home.simulator.clear_faults()
+    await home.wait(20 * MINUTE)
+    assert home.instant_updates == "active"
+    assert live(home) == before
+    assert await home.poll_interval() == 120
+    assert len([line for line in told(caplog) if "polling" in line]) == 1
+
+
+async def test_failing_token_server_means_polling_and_nothing_more(
+    home: Home, entry: ConfigEntry
+) -> None:
+    home.simulator.fail("POST", "/identity/oauth/v2/token", Fault.status(503), times=None)
+    await home.wait(67 * MINUTE)
+    assert home.instant_updates == "unavailable"
+    home.simulator.clear_faults()
+    await home.wait(67)
+    await home.wait(67)
+    assert home.instant_updates == "active"
+    assert reauth_flows(home) == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.status(500), Fault.status(401), Fault.reset(), Fault.html()],
+    ids=["500", "401", "reset", "html"],
+)
+async def test_failing_to_unsubscribe_does_not_keep_it_from_unloading(
+    hass: HomeAssistant, home: Home, entry: ConfigEntry, fault: Fault
+) -> None:
+    home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", fault, times=None)
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    assert entry.state is ConfigEntryState.NOT_LOADED
+
+
+async def test_service_that_hangs_does_not_keep_it_from_unloading(
+    hass: HomeAssistant, home: Home, caplog: pytest.LogCaptureFixture, entry: ConfigEntry
+) -> None:
+    home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.hang(), times=None)
+    unloading = asyncio.create_task(hass.config_entries.async_unload(entry.entry_id))
+    await home.until(lambda: "DELETE" in calls(home))
+    pass_time(home, 9)
+    assert await unloading
+    assert entry.state is ConfigEntryState.NOT_LOADED
+    assert "didn't complete" not in caplog.text
+    home.simulator.clear_faults()
+
+
+async def link_slowly(home: Home, fault: Fault) -> ConfigEntry:
+    """Link the first account; return while it subscribes."""
+    await home.hass.config.async_update(external_url=None)
+    entry = await link(home)
+    home.simulator.fail("POST", SUBSCRIPTIONS, fault)
+    await home.hass.config.async_update(external_url=FRONTEND)
+    await home.until(lambda: calls(home))
+    return entry
+
+
+async def test_service_that_hangs_while_subscribing_does_not_keep_it_from_unloading(
+    hass: HomeAssistant, home: Home, reachable: None
+) -> None:
+    entry = await link_slowly(home, Fault.hang())
+    unloading = asyncio.create_task(hass.config_entries.async_unload(entry.entry_id))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    pass_time(home, 9)
+    assert await unloading
+    assert entry.state is ConfigEntryState.NOT_LOADED
+    home.simulator.clear_faults()
+    await home.settle()
+    assert live(home) == []
+    await home.wait(7 * HOUR)
+    assert calls(home) == ["POST"]
+
+
+async def test_slow_subscribing_during_a_reload_does_not_leave_two(
+    hass: HomeAssistant, home: Home, reachable: None
+) -> None:
+    entry = await link_slowly(home, Fault.delay(1000))
+    reloading = asyncio.create_task(hass.config_entries.async_reload(entry.entry_id))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    pass_time(home, 9)
+    assert await reloading
+    home.simulator.clear_faults()
+    await home.settle()
+    assert len(live(home)) == 1
+    await home.wait(67 * MINUTE)
+    assert len(live(home)) == 1
+
+
+async def test_slow_subscribing_during_the_removal_leaves_nothing(
+    hass: HomeAssistant, home: Home, hass_storage: dict[str, Any], reachable: None
+) -> None:
+    entry = await link_slowly(home, Fault.delay(1000))
+    removing = asyncio.create_task(hass.config_entries.async_remove(entry.entry_id))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    pass_time(home, 9)
+    await removing
+    home.simulator.clear_faults()
+    await home.settle()
+    await home.wait(67 * MINUTE)
+    assert live(home) == []
+    assert f"ochno.{entry.entry_id}" not in hass_storage
+
+
+# How often is polled
+
+
+async def test_polls_are_rare_while_changes_arrive_at_once(home: Home, entry: ConfigEntry) -> None:
+    assert await home.poll_interval() == 120
+
+
+async def miss(home: Home, hub: SimHub) -> None:
+    """Let a change happen that a poll finds and no delivery tells."""
+    home.simulator.settings.delivery_drop = True
+    hub.plug(2)
+    await home.wait(122)
+    assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
+
+
+async def test_change_that_is_never_delivered_brings_back_frequent_polls(
+    home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    [old] = home.simulator.subscriptions.live()
+    await miss(home, hub)
+    await home.wait(9)
+    assert home.instant_updates == "active"
+    await home.wait(2)
+    assert home.instant_updates == "unavailable"
+    [new] = home.simulator.subscriptions.live()
+    assert new.id != old.id
+    assert new.token != old.token
+    assert await home.poll_interval() == 30
+    await home.wait(67 * MINUTE)
+    assert home.instant_updates == "unavailable"
+    assert live(home) == [new.id]
+    assert calls(home)[:3] == ["POST", "DELETE", "POST"]
+    assert len([line for line in told(caplog) if "polling" in line]) == 1
+    home.simulator.settings.delivery_drop = False
+    hub.plug(3)
+    await home.delivered()
+    assert home.instant_updates == "active"
+    assert await home.poll_interval() == 120
+
+
+async def test_further_missed_changes_while_in_doubt_change_nothing(
+    home: Home, hub: SimHub
+) -> None:
+    await miss(home, hub)
+    await home.wait(11)
+    before = live(home)
+    hub.plug(3)
+    await home.poll()
+    await home.wait(11)
+    assert live(home) == before
+    assert home.instant_updates == "unavailable"
+
+
+async def test_several_missed_changes_subscribe_anew_once(home: Home, hub: SimHub) -> None:
+    home.simulator.hub("Focus room").plug(1)
+    await home.delivered()
+    home.simulator.settings.delivery_drop = True
+    home.simulator.hub("Focus room").plug(2)
+    await miss(home, hub)
+    hub.plug(3)
+    await home.post({"event": STATE_CHANGE, "hubId": "unknown"})
+    await home.settle()
+    assert home.state("binary_sensor", "Boardroom", "port_3_connected") == "on"
+    await home.wait(11)
+    assert calls(home) == ["POST", "DELETE", "POST"]
+    await home.wait(11)
+    assert calls(home) == ["POST", "DELETE", "POST"]
+
+
+async def test_change_delivered_just_after_the_poll_is_no_reason_for_doubt(
+    home: Home, hub: SimHub
+) -> None:
+    await miss(home, hub)
+    await home.wait(9)
+    await home.simulator.deliver(hub, STATE_CHANGE, {"newState": hub.state})
+    await home.wait(20)
+    assert home.instant_updates == "active"
+    assert calls(home) == ["POST"]
+
+
+async def test_delivery_about_another_hub_does_not_dispel_the_doubt(
+    home: Home, hub: SimHub
+) -> None:
+    await miss(home, hub)
+    focus = home.simulator.hub("Focus room")
+    await home.simulator.deliver(focus, STATE_CHANGE, {"newState": focus.state})
+    await home.wait(11)
+    assert home.instant_updates == "unavailable"
+
+
+async def test_hub_going_offline_and_online_is_never_pushed_and_no_reason_for_doubt(
+    home: Home, hub: SimHub
+) -> None:
+    for online in (False, True):
+        hub.online = online
+        await home.wait(122)
+        expected = "on" if online else "off"
+        assert home.state("binary_sensor", "Boardroom", "connectivity") == expected
+        await home.wait(11)
+    assert home.instant_updates == "active"
+    assert calls(home) == ["POST"]
+
+
+async def test_unloading_amid_a_doubt_ends_quietly(
+    hass: HomeAssistant, home: Home, hub: SimHub
+) -> None:
+    await miss(home, hub)
+    await hass.config_entries.async_unload(home.entry.entry_id)
+    await home.wait(11)
+    assert live(home) == []
+    assert calls(home) == ["POST", "DELETE"]
+
+
+async def test_change_just_before_subscribing_is_found_and_no_reason_for_doubt(
+    hass: HomeAssistant, home: Home, reachable: None
+) -> None:
+    await hass.config.async_update(external_url=None)
+    await link(home)
+    home.simulator.hub("Boardroom").plug(2)
+    await hass.config.async_update(external_url=FRONTEND)
+    await home.settle()
+    await home.wait(31)
+    shown = home.state("binary_sensor", "Boardroom", "port_2_connected")
+    await home.wait(91)
+    await home.wait(11)
+    assert (shown, home.instant_updates) == ("on", "active")
+
+
+async def test_late_delivery_does_not_hide_that_there_is_no_subscription(
+    home: Home, hub: SimHub
+) -> None:
+    [old] = home.simulator.subscriptions.live()
+    home.simulator.fail("POST", SUBSCRIPTIONS, Fault.status(503), times=None)
+    await miss(home, hub)
+    await home.wait(11)
+    assert live(home) == []
+    message = {"event": STATE_CHANGE, "hubId": hub.id, "data": {"newState": hub.state}}
+    async with home.client.post(URL(old.webhook_url).path, json=message) as response:
+        assert response.status == 200
+    assert home.instant_updates == "unavailable"
+
+
+async def test_log_does_not_blame_the_address_after_a_refusal_in_doubt(
+    home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    home.simulator.fail("POST", SUBSCRIPTIONS, Fault.status(403))
+    await miss(home, hub)
+    await home.wait(11)
+    assert home.instant_updates == "refused"
+    await home.wait(67)
+    assert home.instant_updates == "unavailable"
+    assert "no https address" not in "".join(told(caplog))
+
+
+# Options and sensor
+
+
+async def choose(home: Home, push: bool) -> None:
+    """Answer the options dialog."""
+    form = await home.request("POST", OPTIONS, {"handler": home.entry.entry_id})
+    assert (form["type"], form["step_id"]) == ("form", "init")
+    step = await home.request("POST", f"{OPTIONS}/{form['flow_id']}", {"push": push})
+    assert step["type"] == "create_entry"
+    await home.settle()
+
+
+async def test_options_turn_instant_updates_off_and_on(home: Home, entry: ConfigEntry) -> None:
+    form = await home.request("POST", OPTIONS, {"handler": entry.entry_id})
+    [question] = form["data_schema"]
+    assert (question["name"], question["default"]) == ("push", True)
+    await choose(home, push=False)
+    assert live(home) == []
+    assert home.instant_updates == "off"
+    assert await home.poll_interval() == 30
+    form = await home.request("POST", OPTIONS, {"handler": entry.entry_id})
+    assert form["data_schema"][0]["description"] == {"suggested_value": False}
+    await choose(home, push=True)
+    assert len(live(home)) == 1
+    assert home.instant_updates == "active"
+    assert await home.poll_interval() == 120
+
+
+async def test_turned_off_nothing_is_subscribed_after_a_restart(
+    home: Home, entry: ConfigEntry
+) -> None:
+    await choose(home, push=False)
+    before = calls(home)
+    await restart(home)
+    home.simulator.hub("Boardroom").plug(2)
+    await home.poll()
+    assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
+    assert calls(home) == before
+
+
+async def test_sensor_is_disabled_until_the_user_enables_it(
+    hass: HomeAssistant, home: Home
+) -> None:
+    await home.be_reachable()
+    entry = await link(home)
+    assert home.instant_updates is None
+    registry = er.async_get(hass)
+    unique_id = f"{entry.unique_id}_instant_updates"
+    entity_id = registry.async_get_entity_id("sensor", "ochno", unique_id)
+    assert entity_id is not None
+    registered = registry.async_get(entity_id)
+    assert registered is not None
+    assert registered.disabled_by is er.RegistryEntryDisabler.INTEGRATION
+    registry.async_update_entity(entity_id, disabled_by=None)
+    await restart(home)
+    state = hass.states.get(entity_id)
+    assert state is not None
+    assert state.state == "active"
+    assert state.attributes["last_delivery"] is None
+    assert state.attributes["options"] == ["active", "off", "no_url", "refused", "unavailable"]
+    assert state.name == "Example Organisation Instant updates"
+    home.simulator.hub("Boardroom").plug(2)
+    await home.delivered()
+    state = hass.states.get(entity_id)
+    assert state is not None
+    assert home.freezer is not None
+    assert state.attributes["last_delivery"].timestamp() == home.freezer().timestamp()
