@@ -410,7 +410,9 @@ async def test_old_list_does_not_undo_a_confirmed_command(home: Home, hub: SimHu
 async def test_old_answer_about_the_hub_does_not_undo_a_later_poll(home: Home, hub: SimHub) -> None:
     """The hub was asked for before the list and answered after it."""
     home.simulator.settings.command_mode = "lose"
-    command = asyncio.create_task(select(home, "2"))
+    with patch(f"{COORDINATOR}.COMMAND_TIMEOUT", 6):
+        command = asyncio.create_task(select(home, "2"))
+        await asyncio.sleep(0)
     while not home.requests(f"/api/hubs/v1/{hub.id}"):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.02)

@@ -201,6 +201,15 @@ async def test_removal_leaves_nothing(
     assert key not in hass_storage
 
 
+async def test_entry_can_be_removed_although_its_file_was_lost(
+    hass: HomeAssistant, home: Home, hass_storage: dict[str, Any], entry: ConfigEntry
+) -> None:
+    await hass.config_entries.async_unload(entry.entry_id)
+    del hass_storage[f"ochno.{entry.entry_id}"]
+    await hass.config_entries.async_remove(entry.entry_id)
+    assert hass.config_entries.async_entries("ochno") == []
+
+
 async def test_stopping_home_assistant_unsubscribes(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:

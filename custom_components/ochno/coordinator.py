@@ -207,6 +207,13 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
                 await self.async_refresh_hub(hub_id)
 
     @callback
+    def async_delivered(self) -> None:
+        """Note that the cloud delivered something."""
+        self.last_delivery = dt_util.utcnow()
+        self.changed = set()
+        self.async_update_listeners()
+
+    @callback
     def async_set_push_state(self, state: PushState) -> None:
         """Poll less often while changes arrive at once."""
         self.push_state = state

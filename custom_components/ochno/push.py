@@ -21,7 +21,6 @@ from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.network import NoURLAvailableError
 from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.storage import Store
-from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN, LOGGER, PushState
 from .coordinator import OchnoConfigEntry, OchnoCoordinator
@@ -120,10 +119,9 @@ class OchnoPush:
         self._forget_unannounced()
         self._coordinator.on_change_by_poll = None
         webhook.async_unregister(self._hass, self._webhook_id)
-        with suppress(TimeoutError):
+        with suppress(Exception):
             async with asyncio.timeout(STOP_TIMEOUT), self._lock:
-                with suppress(Exception):
-                    await self._unsubscribe()
+                await self._unsubscribe()
         self._ended = True
 
     async def _stop_with_hass(self, _event: Event) -> None:
@@ -258,7 +256,7 @@ class OchnoPush:
         ):
             LOGGER.debug("%s: dropped a delivery with a wrong token", self._entry.title)
             return
-        self._coordinator.last_delivery = dt_util.utcnow()
+        self._coordinator.async_delivered()
         hub = self._coordinator.find_hub(delivery.hub_id, delivery.serial_number)
         if hub is None:
             self._entry.async_create_background_task(
