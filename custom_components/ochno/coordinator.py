@@ -53,7 +53,7 @@ _DETAILS_AT_ONCE: Final = 4
 # A command shows for so many seconds at the most before the cloud is believed again.
 COMMAND_TIMEOUT: Final = 10
 # Deliveries about one hub come in bursts.
-FETCH_DELAY: Final = timedelta(seconds=0.5)
+FETCH_DELAY: Final = timedelta(seconds=1)
 # The first answer comes too early to confirm, but tells what was active before.
 CONFIRM_PAUSES: Final = (0, 0.5, 0.5, 1, 2)
 
@@ -205,13 +205,6 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             # What keeps the hub from being read will show in the next poll of the account.
             with suppress(OperatedError, OAuth2TokenRequestBaseError):
                 await self.async_refresh_hub(hub_id)
-
-    @callback
-    def async_delivered(self) -> None:
-        """Note that the cloud delivered something."""
-        self.last_delivery = dt_util.utcnow()
-        self.changed = set()
-        self.async_update_listeners()
 
     @callback
     def async_set_push_state(self, state: PushState) -> None:

@@ -21,6 +21,7 @@ from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.network import NoURLAvailableError
 from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.storage import Store
+from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN, LOGGER, PushState
 from .coordinator import OchnoConfigEntry, OchnoCoordinator
@@ -256,7 +257,7 @@ class OchnoPush:
         ):
             LOGGER.debug("%s: dropped a delivery with a wrong token", self._entry.title)
             return
-        self._coordinator.async_delivered()
+        self._coordinator.last_delivery = dt_util.utcnow()
         hub = self._coordinator.find_hub(delivery.hub_id, delivery.serial_number)
         if hub is None:
             self._entry.async_create_background_task(
