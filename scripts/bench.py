@@ -34,16 +34,15 @@ AFTERWARDS = 35
 async def toggle(
     session: aiohttp.ClientSession, hubs: list[str], rate: float
 ) -> dict[str, list[float]]:
-    """Plug in and unplug at a steady rate; return when each hub's events were sent."""
+    """Press a port's button at a steady rate, one event each; return when it was for each hub."""
     sent: dict[str, list[float]] = defaultdict(list)
     begin = time.monotonic()
     async with asyncio.TaskGroup() as group:
         for number in range(round(rate * SECONDS)):
             await asyncio.sleep(max(0, begin + number / rate - time.monotonic()))
             hub = hubs[number % len(hubs)]
-            what = "unplug" if len(sent[hub]) % 2 else "plug"
             sent[hub].append(time.time())
-            group.create_task(post(session, f"/simulator/hubs/{hub}/{what}", {"port": 2}))
+            group.create_task(post(session, f"/simulator/hubs/{hub}/press", {"port": 2}))
     return sent
 
 
@@ -83,7 +82,7 @@ async def push(way: str) -> None:
         entities = {
             entity["entity_id"]: hub
             for entity in registry
-            for hub in [entity["unique_id"].removesuffix("_port_2_connected")]
+            for hub in [entity["unique_id"].removesuffix("_port_2_active")]
             if hub in hubs
         }
         if len(entities) != HUBS:
