@@ -1,25 +1,30 @@
 """Instant updates: the life of the subscription, and polling as the net below."""
 
+import ast
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+import inspect
 import itertools
 import logging
+from pathlib import Path
 import re
+import sys
+from textwrap import dedent
+from types import ModuleType
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
 from yarl import URL
 
-from homeassistant.components.cloud import SIGNAL_CLOUD_CONNECTION_STATE, CloudConnectionState
+from homeassistant import components
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.const import EVENT_CORE_CONFIG_UPDATE, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import CoreState, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
-from homeassistant.helpers.dispatcher import async_dispatcher_send
+from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
 
 from .home import FRONTEND, SUBSCRIPTIONS, Home
 from .simulator import Fault, SimHub
@@ -363,41 +368,80 @@ async def test_other_changes_of_the_configuration_keep_the_subscription(
 # Nabu Casa
 
 
-@dataclass
-class NabuCasa:
-    """The cloud component, which can't run here."""
+class NabuCasa(ModuleType):
+    """The cloud component, which can't run here: it wants an account, and much to be installed."""
 
-    subscribed: bool = True
-    connected: bool = True
-    hooks: list[str] = field(default_factory=list)
-    deleted: list[str] = field(default_factory=list)
+    CloudNotAvailable = HomeAssistantError
 
-    async def create(self, hass: HomeAssistant, webhook_id: str) -> str:
+    def __init__(self) -> None:
+        super().__init__("homeassistant.components.cloud")
+        self.subscribed = True
+        self.connected = True
+        self.hooks: list[str] = []
+        self.deleted: list[str] = []
+
+    def async_active_subscription(self, hass: HomeAssistant) -> bool:
+        return self.subscribed
+
+    def async_is_connected(self, hass: HomeAssistant) -> bool:
+        return self.connected
+
+    def async_listen_connection_change(
+        self, hass: HomeAssistant, target: Callable[[str], None]
+    ) -> Callable[[], None]:
+        return async_dispatcher_connect(hass, "nabu_casa", target)
+
+    async def async_get_or_create_cloudhook(self, hass: HomeAssistant, webhook_id: str) -> str:
         if webhook_id not in self.hooks:
             self.hooks.append(webhook_id)
         return f"https://hooks.example.net/{self.hooks.index(webhook_id)}"
 
-    async def delete(self, hass: HomeAssistant, webhook_id: str) -> None:
+    async def async_delete_cloudhook(self, hass: HomeAssistant, webhook_id: str) -> None:
         self.deleted.append(webhook_id)
 
 
 @pytest.fixture
-def nabu_casa() -> Iterator[NabuCasa]:
+def nabu_casa(hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch) -> NabuCasa:
     """Stand in for the cloud component."""
     nabu_casa = NabuCasa()
-    with patch.multiple(
-        "homeassistant.components.cloud",
-        async_active_subscription=lambda hass: nabu_casa.subscribed,
-        async_is_connected=lambda hass: nabu_casa.connected,
-        async_get_or_create_cloudhook=nabu_casa.create,
-        async_delete_cloudhook=nabu_casa.delete,
-    ):
-        yield nabu_casa
+    monkeypatch.setitem(sys.modules, "homeassistant.components.cloud", nabu_casa)
+    monkeypatch.setattr(components, "cloud", nabu_casa, raising=False)
+    hass.config.components.add("cloud")
+    return nabu_casa
 
 
 def reconnect(hass: HomeAssistant) -> None:
     """Announce that the connection to Nabu Casa came or went."""
-    async_dispatcher_send(hass, SIGNAL_CLOUD_CONNECTION_STATE, CloudConnectionState.CLOUD_CONNECTED)
+    async_dispatcher_send(hass, "nabu_casa", "cloud_connected")
+
+
+def signatures(module: ast.Module | ast.ClassDef) -> dict[str, tuple[type, list[str]]]:
+    """Return kind and parameters of the functions that are defined directly in there."""
+    return {
+        node.name: (
+            type(node),
+            [parameter.arg for parameter in node.args.args if parameter.arg != "self"],
+        )
+        for node in module.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
+def test_stand_in_has_the_functions_of_the_cloud_component() -> None:
+    [ours] = ast.parse(dedent(inspect.getsource(NabuCasa))).body
+    assert isinstance(ours, ast.ClassDef)
+    source = Path(components.__path__[0]) / "cloud" / "__init__.py"
+    theirs = ast.parse(source.read_text())
+    public = {name: value for name, value in signatures(ours).items() if name.startswith("async_")}
+    assert public.items() <= signatures(theirs).items()
+
+
+async def test_cloud_component_that_does_not_run_is_not_imported(
+    hass: HomeAssistant, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "homeassistant.components.cloud", None)
+    entry = await link(home)
+    assert await hass.config_entries.async_remove(entry.entry_id)
 
 
 async def test_nabu_casa_serves_without_an_address_of_its_own(

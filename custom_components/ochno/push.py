@@ -14,7 +14,7 @@ from typing import Final, TypedDict
 
 from aiohttp.web import Request
 
-from homeassistant.components import cloud, webhook
+from homeassistant.components import webhook
 from homeassistant.const import EVENT_CORE_CONFIG_UPDATE, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import CALLBACK_TYPE, Event, HomeAssistant, callback
 from homeassistant.helpers.event import async_call_later
@@ -23,6 +23,7 @@ from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 
+from . import cloudhook
 from .const import DOMAIN, LOGGER, PushState
 from .coordinator import OchnoConfigEntry, OchnoCoordinator
 from .operated.client import OperatedClient
@@ -108,7 +109,7 @@ class OchnoPush:
         for stop_listening in (
             self._hass.bus.async_listen(EVENT_CORE_CONFIG_UPDATE, self._look_again),
             self._hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, self._stop_with_hass),
-            cloud.async_listen_connection_change(self._hass, self._look_again),
+            cloudhook.async_listen(self._hass, self._look_again),
             async_at_started(self._hass, self._look_again),
         ):
             self._entry.async_on_unload(stop_listening)
@@ -201,8 +202,8 @@ class OchnoPush:
 
     async def _reachable_url(self) -> str | None:
         """Return the webhook's address on the internet; None if there is none with https."""
-        if cloud.async_active_subscription(self._hass) and cloud.async_is_connected(self._hass):
-            return await cloud.async_get_or_create_cloudhook(self._hass, self._webhook_id)
+        if (url := await cloudhook.async_url(self._hass, self._webhook_id)) is not None:
+            return url
         try:
             url = webhook.async_generate_url(self._hass, self._webhook_id, allow_internal=False)
         except NoURLAvailableError:
@@ -303,6 +304,5 @@ async def async_forget_push(hass: HomeAssistant, entry_id: str) -> None:
     """Leave nothing behind when an entry is removed."""
     store = push_store(hass, entry_id)
     if remembered := await store.async_load():
-        with suppress(cloud.CloudNotAvailable, ValueError):
-            await cloud.async_delete_cloudhook(hass, remembered["webhook_id"])
+        await cloudhook.async_delete(hass, remembered["webhook_id"])
     await store.async_remove()
