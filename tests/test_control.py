@@ -364,6 +364,16 @@ async def test_there_and_back_again_sends_both(home: Home, hub: SimHub) -> None:
     assert active(home) == "1"
 
 
+async def test_there_and_back_again_is_no_failure_if_neither_was_carried_out(
+    home: Home, hub: SimHub
+) -> None:
+    home.simulator.settings.command_mode = "lose"
+    there, back = await asyncio.gather(select(home, "2"), select(home, "1"), return_exceptions=True)
+    assert isinstance(there, HomeAssistantError)
+    assert back is None
+    assert active(home) == "1"
+
+
 async def test_port_that_is_active_already_is_confirmed_at_once(home: Home, hub: SimHub) -> None:
     await select(home, "1")
     assert commands(home) == ['{"activeport":1}']
