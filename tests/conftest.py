@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator
 import logging
+import os
 from pathlib import Path
 
 from freezegun.api import FrozenDateTimeFactory
+from hypothesis import HealthCheck, settings
 import pytest
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
@@ -14,6 +16,12 @@ from homeassistant.setup import async_setup_component
 
 from .home import Home
 from .simulator import Simulator
+
+settings.register_profile(
+    "thorough", max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck)
+)
+if profile := os.environ.get("HYPOTHESIS_PROFILE"):
+    settings.load_profile(profile)
 
 # aiohttp's access log fails at times that are frozen.
 logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
