@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 import gzip
+import json
 from urllib.parse import quote
 
 import aiohttp
@@ -20,6 +21,7 @@ from custom_components.ochno.operated.errors import (
     OperatedStatusError,
     OperatedUnauthorizedError,
 )
+from custom_components.ochno.operated.models import Hub
 
 from ..simulator import Fault, Simulator
 
@@ -375,7 +377,6 @@ async def test_answer_that_is_not_sound_http(
         pytest.param(Fault.bad_utf8(), id="bad utf-8"),
         pytest.param(Fault.status(204), id="no content"),
         pytest.param(Fault.body("[NaN]"), id="NaN"),
-        pytest.param(Fault.body('["\\ud800"]'), id="half a surrogate pair"),
         pytest.param(Fault.body("null"), id="null"),
         pytest.param(Fault.body("true"), id="boolean"),
         pytest.param(Fault.body("1"), id="number"),
@@ -411,6 +412,50 @@ async def test_user_that_is_no_object(
     simulator.fail("GET", "/identity/oauth/v2/userinfo", Fault.body(body))
     with pytest.raises(OperatedResponseError):
         await client.user()
+
+
+@pytest.mark.parametrize(
+    ("odd", "shown"),
+    [
+        (r'"A\ud800"', "A\ufffd"),
+        (r'"\udc00\ud83d\ude00A\ud83d"', "\ufffd\U0001f600A\ufffd"),
+        (r'"\\ud800"', r"\ud800"),
+        ("1e999", "a"),
+        ("-1" + "0" * 400, "a"),
+        ("1" * 9_000, "a"),
+        ("36893488147419103232", "a"),
+        (r'"A", "product\ud800": 1e999, "customid": "B"', "A"),
+    ],
+    ids=lambda value: value[:12],
+)
+async def test_one_hub_with_what_only_javascript_can_read_leaves_the_others(
+    client: OperatedClient, simulator: Simulator, odd: str, shown: str
+) -> None:
+    sound = '{"id": "b", "data": {"state": {"active": 2, "connected": [0, 1]}, "presence": true}}'
+    simulator.fail("GET", HUBS, Fault.body(f'[{{"id": "a", "name": {odd}}}, {sound}]'))
+    listing = await client.hubs()
+    assert [hub.name for hub in listing.hubs] == [shown, "b"]
+    assert listing.hubs[1] == Hub.from_json(json.loads(sound))
+    assert listing.malformed == ()
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+async def test_number_that_json_does_not_have_is_not_read_beside_what_is_odd(
+    client: OperatedClient, simulator: Simulator, number: str
+) -> None:
+    simulator.fail("GET", HUBS, Fault.body(rf'[{{"id": "a", "name": "\ud800", "x": {number}}}]'))
+    with pytest.raises(OperatedResponseError, match="not JSON"):
+        await client.hubs()
+
+
+@pytest.mark.parametrize("subscription_id", ["..", " 1", "a\nb", "x" * 201, "\ufffd", "", None])
+async def test_subscription_that_could_not_be_named_again_is_refused(
+    client: OperatedClient, simulator: Simulator, subscription_id: str | None
+) -> None:
+    body = json.dumps({"id": subscription_id})
+    simulator.fail("POST", "/subscriptions/v1/", Fault.body(body))
+    with pytest.raises(OperatedResponseError, match="a subscription without an id"):
+        await client.subscribe("https://example.org", "token")
 
 
 async def test_hubs_of_any_content_type_are_read(

@@ -311,6 +311,15 @@ async def test_usb_connection(
     assert read_hub.connection("odd") is None
 
 
+async def test_more_usb_connections_than_there_can_be_are_none(
+    client: OperatedClient, hub: SimHub
+) -> None:
+    hub.connections = {f"usb{number}": None for number in range(1, 65)}
+    assert len((await read(client, hub)).connections) == 64
+    hub.connections["usb65"] = None
+    assert (await read(client, hub)).connections == ()
+
+
 @pytest.mark.parametrize(("otp", "hot"), [("normal", False), ("warning", True), ("shutdown", True)])
 async def test_overheating(client: OperatedClient, hub: SimHub, otp: str, hot: bool) -> None:
     hub.change_state(otp=otp)
@@ -379,6 +388,9 @@ async def listed(client: OperatedClient, simulator: Simulator, *hubs: Any) -> Hu
         ({"id": True}, "a hub without an id"),
         ({"id": {}}, "a hub without an id"),
         ({"id": ".."}, "a hub without an id"),
+        ({"id": " a"}, "a hub without an id"),
+        ({"id": "a\nb"}, "a hub without an id"),
+        ({"id": "x" * 201}, "a hub without an id"),
         ({"id": "1", "data": []}, "a list where an object belongs"),
         ({"id": "1", "data": {"state": "secret"}}, "a text where an object belongs"),
         ({"id": "1", "data": {"config": False}}, "a boolean where an object belongs"),

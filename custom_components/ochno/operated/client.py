@@ -22,7 +22,7 @@ from .errors import (
     OperatedUnauthorizedError,
 )
 from .models import Account, Hub, HubList, Space, User, read_spaces
-from .values import JSON, as_object, decode, text
+from .values import JSON, as_object, decode, identifier
 
 # Called without an argument for an access token to use; called with one that was just refused
 # (401) for another. May raise errors of its own, which pass through the client.
@@ -90,7 +90,7 @@ class OperatedClient:
             "verificationToken": verification_token,
         }
         answer = as_object(decode(await self._request("POST", "/subscriptions/v1/", body)))
-        if (subscription_id := text(answer.get("id"))) is None:
+        if (subscription_id := identifier(answer.get("id"))) is None:
             raise OperatedResponseError("a subscription without an id")
         return subscription_id
 

@@ -10,7 +10,18 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from .errors import OperatedResponseError
-from .values import JSON, MAX_PORTS, as_list, as_object, first_text, flag, text, texts, whole
+from .values import (
+    JSON,
+    MAX_PORTS,
+    as_list,
+    as_object,
+    first_text,
+    flag,
+    identifier,
+    text,
+    texts,
+    whole,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,9 +142,7 @@ class Hub:
         something other than an object.
         """
         hub = as_object(json)
-        id_ = text(hub.get("id"))
-        # Dots alone would walk up the path of a URL.
-        if id_ is None or not id_.strip("."):
+        if (id_ := identifier(hub.get("id"))) is None:
             raise OperatedResponseError("a hub without an id")
         data = as_object(hub.get("data"))
         state, config = as_object(data.get("state")), as_object(data.get("config"))
@@ -259,7 +268,7 @@ def _ports(json: JSON, active: int | None) -> Iterable[Port]:
 
 
 def _connections(json: JSON) -> Iterable[Connection]:
-    if not isinstance(json, dict):
+    if not isinstance(json, dict) or len(json) > MAX_PORTS:
         return
     for key, value in json.items():
         if (name := text(key)) is None or not (value is None or isinstance(value, dict)):

@@ -4,6 +4,7 @@ Every reader takes anything; what can't be read is None, but for the two that ra
 """
 
 from collections.abc import Iterable
+import json as lenient
 
 import orjson
 
@@ -18,12 +19,30 @@ _MAX_TEXT = 200
 
 
 def decode(body: bytes) -> JSON:
-    """Read JSON. Raises OperatedResponseError if it is none."""
+    """Read JSON. Raises OperatedResponseError if it is none.
+
+    Half a surrogate pair in a text becomes U+FFFD, and a number beyond all bounds null: orjson
+    refuses the whole answer for one of them, and one hub must not take the others with it.
+    """
+    answer: JSON
     try:
-        answer: JSON = orjson.loads(body)
-    except orjson.JSONDecodeError as err:
+        try:
+            answer = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            read = lenient.loads(body.decode(), parse_int=_number, parse_float=_number)
+            utf_16 = lenient.dumps(read, ensure_ascii=False).encode("utf-16", "surrogatepass")
+            answer = orjson.loads(utf_16.decode("utf-16", "replace"))
+    except (ValueError, RecursionError) as err:
         raise OperatedResponseError("not JSON") from err
     return answer
+
+
+def _number(digits: str) -> int | float | None:
+    try:
+        number: int | float = orjson.loads(digits)
+    except orjson.JSONDecodeError:
+        return None
+    return number
 
 
 def as_object(json: JSON) -> dict[str, JSON]:
@@ -67,6 +86,15 @@ def text(json: JSON) -> str | None:
         return None
     printable = "".join(char if char.isprintable() else " " for char in json[:_MAX_TEXT])
     return printable.strip() or None
+
+
+def identifier(json: JSON) -> str | None:
+    """Read an id, which must reach the server as it is; None if it is not fit for that."""
+    read = text(json)
+    # Dots alone would walk up the path of a URL; U+FFFD stands for what could not be read.
+    if read is None or not read.strip(".") or "\ufffd" in read:
+        return None
+    return read if read == json or isinstance(json, int) else None
 
 
 def first_text(*candidates: JSON) -> str | None:
