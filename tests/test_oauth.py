@@ -296,6 +296,15 @@ async def test_absurd_lifetime_is_replaced_by_a_sane_one(
     await expect_lifetime(home, seconds)
 
 
+async def test_lifetime_of_thousands_of_digits_costs_no_tokens(home: Home) -> None:
+    answer = '{"access_token": "made-up-1", "refresh_token": "made-up-2", "expires_in": %s}'
+    await home.link()
+    home.simulator.fail("POST", TOKEN, Fault.body(answer % ("9" * 9_000)))
+    await home.wait(LIFETIME)
+    assert token(home)["refresh_token"] == "made-up-2"
+    assert token(home)["expires_in"] == 3600
+
+
 @pytest.mark.parametrize("stated", [None, "soon", False, -1, "2001-01-01T00:00:00Z"], ids=str)
 async def test_second_key_counts_where_the_first_says_nothing(home: Home, stated: object) -> None:
     fault = edited(expires_in=stated, access_expires_in="1800")

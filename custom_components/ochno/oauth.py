@@ -123,7 +123,8 @@ class OchnoImplementation(AuthImplementation):
         except (aiohttp.ClientError, TimeoutError) as err:
             raise OAuth2TokenRequestConnectionError(domain=DOMAIN) from err
         try:
-            answer = json.loads(body)
+            # Read as float, since one of thousands of digits is no int to Python.
+            answer = json.loads(body, parse_int=float)
         except ValueError, RecursionError:
             answer = None
 
@@ -247,12 +248,10 @@ def _lifetime(*stated: object) -> int:
 
 def _seconds(value: object) -> float | None:
     """Read a number of seconds, as a number or a text, or a date, in UTC if it names no zone."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if not isinstance(value, float | str):
         return None
     try:
         seconds = float(value)
-    except OverflowError:
-        return None
     except ValueError:
         date = _date(str(value))
         return None if date is None else (date - dt_util.utcnow()).total_seconds()
