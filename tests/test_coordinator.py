@@ -7,6 +7,7 @@ from email.utils import format_datetime
 import logging
 
 from aiohttp import web
+import orjson
 import pytest
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
@@ -236,6 +237,15 @@ async def test_malformed_hub_is_warned_of_once(home: Home, entry: ConfigEntry, l
         workshop.raw = sound
         await home.poll()
         assert home.state("sensor", "Workshop", "active_port") == "none"
+
+
+async def test_list_of_nonsense_does_not_flood_the_log(
+    home: Home, entry: ConfigEntry, log: Log
+) -> None:
+    listing = orjson.dumps([*range(1_000), {"id": home.simulator.hub("Boardroom").id}])
+    home.simulator.fail("GET", HUBS, Fault.body(listing.decode()))
+    await home.poll()
+    assert len(log(logging.WARNING, "could not be read and is left out")) == 5
 
 
 # Failures

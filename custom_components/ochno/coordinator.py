@@ -50,6 +50,8 @@ SPACES_RETRY: Final = timedelta(minutes=5)
 GONE_AFTER: Final = 5
 _LONGEST_WAIT: Final = 3600
 _DETAILS_AT_ONCE: Final = 4
+# Of a list that is nothing but nonsense, the first few tell enough.
+_MALFORMED_TOLD: Final = 5
 # A command shows for so many seconds at the most before the cloud is believed again.
 COMMAND_TIMEOUT: Final = 10
 # Deliveries about one hub come in bursts.
@@ -126,7 +128,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             ) from err
         except OperatedError as err:
             raise update_failed(err) from err
-        for problem in set(listing.malformed) - self._malformed:
+        for problem in sorted(set(listing.malformed) - self._malformed)[:_MALFORMED_TOLD]:
             LOGGER.warning("%s: a hub could not be read and is left out: %s", self.name, problem)
         self._malformed = set(listing.malformed)
         self._update_devices(hubs)
