@@ -246,12 +246,12 @@ async def test_user_stands_in_for_an_account_that_is_not_told(
     ("account", "user", "title", "unique_id"),
     [
         ({"id": "a"}, {"sub": "u", "name": "Anna", "email": "a@b"}, "Anna", "a"),
-        ({"id": "a"}, {"sub": "u", "email": "a@b"}, "a@b", "a"),
+        ({"id": "a"}, {"sub": "u", "email": "a@b"}, "Ochno Operated", "a"),
         ({"id": "a"}, [], "Ochno Operated", "a"),
         ({"id": "a", "name": "Org"}, {}, "Org", "a"),
         ([], {"sub": "u"}, "Ochno Operated", "u"),
     ],
-    ids=["user's name", "e-mail address", "nothing", "account only", "user's id only"],
+    ids=["user's name", "not the e-mail address", "nothing", "account only", "user's id only"],
 )
 async def test_entry_is_named_after_the_best_that_is_known(
     home: AttentiveHome, account: object, user: object, title: str, unique_id: str

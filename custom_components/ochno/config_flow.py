@@ -317,7 +317,8 @@ async def _identify(client: OperatedClient) -> _SignedIn:
     account = await _unless_unknown(client.account())
     user = await _unless_unknown(client.user())
     ids = [account and account.id, user and user.id]
-    names = [account and account.name, user and user.name, user and user.email]
+    # Not the e-mail address: a title is in every log line and entity name.
+    names = [account and account.name, user and user.name]
     return _SignedIn(
         ids=[id_ for id_ in ids if id_],
         title=next((name for name in names if name), "Ochno Operated"),
