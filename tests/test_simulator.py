@@ -157,6 +157,16 @@ async def test_odd_hubs(client: Client) -> None:
     assert hub.state["otp"] == "normal"
 
 
+async def test_what_only_javascript_can_read_is_answered_all_the_same(client: Client) -> None:
+    hub = client.simulator.hub("Boardroom")
+    hub.extra = {"name": "\ud800", "big": 10**400}
+    hub.state["otp"] = "\udfff"
+    for path in ("/api/hubs/v1", f"/api/hubs/v1/{hub.id}", "/simulator/state"):
+        assert (await client.call("GET", path))[0] == 200
+    _, answer = await client.call("GET", f"/api/hubs/v1/{hub.id}")
+    assert (answer["name"], answer["big"]) == ("\ud800", 10**400)
+
+
 async def test_etag(client: Client) -> None:
     url = f"{client.simulator.url}/api/hubs/v1"
     auth = {"Authorization": f"Bearer {client.token}"}

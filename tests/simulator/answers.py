@@ -4,6 +4,7 @@ import base64
 from collections.abc import Awaitable, Callable
 import hashlib
 from html import escape
+import json
 from typing import Any
 
 from aiohttp import web
@@ -38,9 +39,17 @@ def _unchanged(request: web.Request, etag: str) -> bool:
     return "*" in known or etag.removeprefix("W/") in known
 
 
+def dump(value: Any) -> bytes:
+    """Write JSON, also of the integers and surrogates that orjson refuses."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return json.dumps(value).encode()
+
+
 def json_answer(request: web.Request, value: Any, status: int = 200) -> web.Response:
     """Answer with JSON; a GET gets an ETag, or 304 if the caller has the same body already."""
-    body = orjson.dumps(value)
+    body = dump(value)
     headers = {"Content-Type": JSON_TYPE}
     if request.method == "GET" and status == 200:
         etag = _etag(body)

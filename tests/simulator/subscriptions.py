@@ -11,10 +11,9 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-import orjson
 from yarl import URL
 
-from .answers import Refused, json_answer, json_object
+from .answers import Refused, dump, json_answer, json_object
 from .background import Background
 from .hub import CONFIG_CHANGE, CONNECTION_CHANGE, STATE_CHANGE, JsonObject, SimHub
 from .identity import Identity
@@ -220,7 +219,7 @@ class Subscriptions:
                 headers["X-Verification-Token"] = token
             case "query":
                 url = url.update_query(verificationToken=token)
-        body = orjson.dumps(message).decode()
+        body = dump(message).decode()
         return Delivery(subscription.id, event, hub.id, str(url), headers, body)
 
     def _start(self, subscription: Subscription, delivery: Delivery) -> None:
