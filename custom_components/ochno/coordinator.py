@@ -430,8 +430,8 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
 
 
 def account_identifier(entry: OchnoConfigEntry) -> str:
-    """Return what the account's device goes by, which no hub can have."""
-    return f"account_{entry.unique_id}"
+    """Return what the account's device goes by: no hub can, whose ids do not end in a space."""
+    return f"account_{entry.unique_id} "
 
 
 def update_failed(err: OperatedError) -> UpdateFailed:
