@@ -32,7 +32,16 @@ VALUES: Values = (
     | st.dictionaries(TEXTS, SCALARS, max_size=3)
     | st.sampled_from([[[[[{}]]]], [1] * 65, [None] * 2_000, {str(key): {} for key in range(99)}])
 )
-IDS = VALUES | st.sampled_from(["hub", "hub_external", "hub/1", "account_66a1b2c3d4e5f60000000000"])
+KNOWN_IDS = st.sampled_from(["hub", "hub 2", "a/b", "account_66a1b2c3d4e5f60000000001"])
+
+
+def mostly(sensible: Values) -> Values:
+    """Draw something sensible seven times of eight."""
+    # Not one_of, which would give each kind of nonsense the same weight as all that is sensible.
+    return st.integers(0, 7).flatmap(lambda choice: VALUES if choice == 7 else sensible)
+
+
+IDS = mostly(KNOWN_IDS | TEXTS)
 
 
 def dumps(value: Any) -> str:
@@ -40,18 +49,19 @@ def dumps(value: Any) -> str:
     return _TEXT_OR_INFINITY.sub(lambda match: match[1] or "1e999", json.dumps(value))
 
 
-def some(**sensible: Values) -> Values:
-    """Draw objects with some of these keys, most of them with a sensible value."""
-    optional = {key: st.one_of(value, value, VALUES) for key, value in sensible.items()}
-    return st.fixed_dictionaries({}, optional=optional)
+def some(always: dict[str, Values] | None = None, /, **sometimes: Values) -> Values:
+    """Draw objects with these keys."""
+    return st.fixed_dictionaries(
+        {key: mostly(value) for key, value in (always or {}).items()},
+        optional={key: mostly(value) for key, value in sometimes.items()},
+    )
 
 
 FLAGS = st.booleans() | st.integers(0, 1)
 PORTS = st.integers(0, 4)
 WORDS = st.sampled_from(["normal", "warning", "O-PC-4", "4.2.1", "10.0.0.1"]) | TEXTS
 STATES = some(
-    connected=st.lists(FLAGS, max_size=10),
-    active=PORTS,
+    {"connected": st.lists(FLAGS, max_size=10), "active": PORTS},
     mtrmode=FLAGS,
     mtrport=PORTS,
     mtrsync=FLAGS,
@@ -60,48 +70,45 @@ STATES = some(
     otp=WORDS,
 )
 CONNECTIONS = st.dictionaries(
-    TEXTS | st.just("usb1"), some(connected=FLAGS, type=WORDS) | VALUES, max_size=3
+    TEXTS | st.just("usb1"), mostly(some(connected=FLAGS, type=WORDS)), max_size=3
+)
+DATA = some(
+    {"state": STATES},
+    serial=WORDS,
+    product=WORDS,
+    firmware=WORDS,
+    ip=WORDS,
+    presence=FLAGS,
+    config=some(defaultport=PORTS),
+    connections=CONNECTIONS,
 )
 HUBS = some(
-    id=IDS,
+    {"id": KNOWN_IDS | TEXTS, "data": DATA, "spaceId": st.lists(KNOWN_IDS, max_size=2)},
     name=TEXTS,
     customid=TEXTS,
     hwId=TEXTS,
     serialNumber=WORDS,
-    spaceId=st.lists(IDS, max_size=2),
-    data=some(
-        serial=WORDS,
-        product=WORDS,
-        firmware=WORDS,
-        ip=WORDS,
-        presence=FLAGS,
-        state=STATES,
-        config=some(defaultport=PORTS),
-        connections=CONNECTIONS,
-    ),
 )
-HUB_LISTS = st.lists(HUBS | HUBS | VALUES, max_size=3)
-SPACE_LISTS = st.lists(some(id=IDS, name=TEXTS) | VALUES, max_size=3) | VALUES
-DELIVERIES = (
+HUB_LISTS = st.lists(mostly(HUBS), max_size=3)
+PEOPLE = mostly(some({"id": KNOWN_IDS | TEXTS, "sub": TEXTS}, name=TEXTS, email=TEXTS))
+SPACE_LISTS = mostly(st.lists(mostly(some({"id": KNOWN_IDS, "name": TEXTS})), max_size=3))
+DELIVERIES = mostly(
     some(
-        event=st.just("hub:state:change"),
-        hubId=IDS,
+        {"event": st.just("hub:state:change"), "data": some({"newState": STATES}, hubId=KNOWN_IDS)},
+        hubId=KNOWN_IDS,
         serialNumber=WORDS,
         verificationToken=TEXTS,
-        data=some(newState=STATES, hubId=IDS),
     )
-    | VALUES
 )
-TOKENS = (
+TOKENS = mostly(
     some(
-        access_token=TEXTS | st.just("token"),
-        refresh_token=TEXTS | st.just("token"),
+        {"access_token": st.just("made-up-token") | TEXTS},
+        refresh_token=st.just("made-up-token") | TEXTS,
         token_type=TEXTS,
         scope=TEXTS,
-        expires_in=VALUES,
-        access_expires_in=VALUES,
+        expires_in=NUMBERS | TEXTS,
+        access_expires_in=NUMBERS | TEXTS,
     )
-    | VALUES
 )
 
 

@@ -23,12 +23,11 @@ from ..hostile import (
     HUB_LISTS,
     HUBS,
     IDS,
+    PEOPLE,
     SPACE_LISTS,
-    TEXTS,
     VALUES,
     dumps,
     examples,
-    some,
 )
 from .test_client import _custom_integrations, session, token_source
 
@@ -74,7 +73,7 @@ def check_hub(hub: Hub) -> None:
     assert hub.overheating in (None, False, True)
 
 
-@examples(150)
+@examples(300)
 @given(hubs=HUB_LISTS, position=st.integers(0, 3))
 def test_sound_hub_is_read_whatever_stands_beside_it(hubs: list[Any], position: int) -> None:
     listing = HubList.from_json(decode(dumps([*hubs[:position], SOUND, *hubs[position:]]).encode()))
@@ -88,7 +87,7 @@ def test_sound_hub_is_read_whatever_stands_beside_it(hubs: list[Any], position: 
     assert len(listing.hubs) == len(known)
 
 
-@examples(150)
+@examples(300)
 @given(delivery=DELIVERIES, answer=HUBS)
 def test_delivery_is_taken_or_dropped_and_leaves_a_hub(delivery: Any, answer: Any) -> None:
     hub = Hub.from_json(SOUND)
@@ -107,8 +106,8 @@ def test_delivery_is_taken_or_dropped_and_leaves_a_hub(delivery: Any, answer: An
     check_hub(hub.updated(newer))
 
 
-@examples(50)
-@given(json=some(id=IDS, sub=IDS, name=TEXTS, email=TEXTS) | VALUES, spaces=SPACE_LISTS)
+@examples(100)
+@given(json=PEOPLE, spaces=SPACE_LISTS)
 def test_account_user_and_spaces_are_read_or_refused(json: Any, spaces: Any) -> None:
     for read, value in (
         (Account.from_json, json),
@@ -125,7 +124,7 @@ def test_account_user_and_spaces_are_read_or_refused(json: Any, spaces: Any) -> 
         assert not isinstance(spaces, list)
 
 
-@examples(50)
+@examples(100)
 @given(body=st.binary() | st.text().map(str.encode) | VALUES.map(lambda v: dumps(v)[:-1].encode()))
 def test_what_is_no_json_is_refused(body: bytes) -> None:
     try:
@@ -160,7 +159,7 @@ async def echo(socket_enabled: None) -> AsyncIterator[tuple[Echo, str]]:
         yield echo, str(server.make_url("")).rstrip("/")
 
 
-@examples(150)
+@examples(300)
 @given(json=IDS)
 async def test_id_arrives_as_it_is_in_one_segment_of_the_path_or_is_refused(
     session: aiohttp.ClientSession, echo: tuple[Echo, str], json: Any
@@ -200,7 +199,7 @@ DATES = st.tuples(
 ).map(lambda parts: "".join(map(str, parts)))
 
 
-@examples(50)
+@examples(100)
 @given(header=DATES | st.integers().map(str) | st.text(st.characters(min_codepoint=32), max_size=9))
 async def test_any_wish_to_wait_is_understood_or_ignored(
     session: aiohttp.ClientSession, echo: tuple[Echo, str], header: str
