@@ -137,6 +137,7 @@ async def test_token_answer_is_refused_or_leaves_usable_tokens(
     # What Home Assistant does when the access token is about to end.
     with suppress(UnknownTokenAnswerError):
         token = await implementation.async_refresh_token(dict(entry.data["token"]))
+        assert token["access_token"] != entry.data["token"]["access_token"]
         for key in ("access_token", "refresh_token"):
             assert token[key].isascii()
             assert token[key].isprintable()
