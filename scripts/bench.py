@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import aiohttp
+from crash import crash
 from demo import (
     HOME_ASSISTANT,
     SIMULATOR,
@@ -111,11 +112,19 @@ async def push(way: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["push"])
-    parser.parse_args()
+    measurements = parser.add_subparsers(dest="what", required=True)
+    measurements.add_parser("push")
+    crashes = measurements.add_parser("crash")
+    crashes.add_argument("--kills", type=int, default=30)
+    crashes.add_argument("--seed", type=int, default=1)
+    crashes.add_argument("--aimed", action="store_true", help="at the moments of token refreshes")
+    arguments = parser.parse_args()
     try:
-        for way in ("pushed", "polled"):
-            asyncio.run(push(way))
+        if arguments.what == "crash":
+            asyncio.run(crash(arguments.kills, arguments.seed, aimed=arguments.aimed))
+        else:
+            for way in ("pushed", "polled"):
+                asyncio.run(push(way))
     except DemoError as err:
         say(f"bench: {err}")
         return 1

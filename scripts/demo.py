@@ -276,6 +276,13 @@ async def start(
         running("the simulator", "tests.simulator", *arguments, log=log)
     )
     await wait_for(session, SIMULATOR, simulator, log)
+    return await start_home_assistant(stack, session)
+
+
+async def start_home_assistant(
+    stack: AsyncExitStack, session: aiohttp.ClientSession
+) -> tuple[HomeAssistant, Socket]:
+    """Start Home Assistant for the first time; make a user there."""
     say("Starting Home Assistant (the first time it installs its frontend: a minute) …")
     log = CONFIG / "hass.log"
     hass = await stack.enter_async_context(

@@ -25,6 +25,8 @@ if profile := os.environ.get("HYPOTHESIS_PROFILE"):
 
 # aiohttp's access log fails at times that are frozen.
 logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+# The tests' stand-in for the disk logs whatever is written, tokens included.
+logging.getLogger("pytest_homeassistant_custom_component.common").setLevel(logging.WARNING)
 
 
 @pytest.fixture(autouse=True)

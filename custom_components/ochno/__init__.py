@@ -9,7 +9,7 @@ from homeassistant.helpers.device_registry import AnyDeviceEntry
 
 from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER, DOMAIN, Access
 from .coordinator import OchnoConfigEntry, OchnoCoordinator, account_identifier
-from .oauth import OchnoSession
+from .oauth import OchnoSession, async_forget_tokens
 from .operated.client import OperatedClient
 from .push import OchnoPush, async_forget_push
 
@@ -57,6 +57,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bo
 async def async_remove_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
     """Leave nothing behind."""
     await async_forget_push(hass, entry.entry_id)
+    await async_forget_tokens(hass, entry.entry_id)
 
 
 async def async_remove_config_entry_device(

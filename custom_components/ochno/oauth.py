@@ -32,6 +32,7 @@ from homeassistant.helpers.config_entry_oauth2_flow import (
     OAuth2Session,
     async_get_config_entry_implementation,
 )
+from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
@@ -145,6 +146,20 @@ def token_lock(hass: HomeAssistant, entry_id: str) -> asyncio.Lock:
     return hass.data.setdefault(_TOKEN_LOCKS, {}).setdefault(entry_id, asyncio.Lock())
 
 
+def _token_store(hass: HomeAssistant, entry_id: str) -> Store[Token]:
+    """Return where the newest tokens of an entry are written at once.
+
+    Home Assistant writes a changed entry a second later, or more while it starts. Killed before,
+    it would come back with a refresh token that is used up.
+    """
+    return Store(hass, 1, f"{DOMAIN}.{entry_id}.token", private=True, atomic_writes=True)
+
+
+async def async_forget_tokens(hass: HomeAssistant, entry_id: str) -> None:
+    """Leave nothing behind when an entry is removed."""
+    await _token_store(hass, entry_id).async_remove()
+
+
 class OchnoSession(OAuth2Session):
     """The tokens of one config entry."""
 
@@ -162,7 +177,17 @@ class OchnoSession(OAuth2Session):
         implementation = await async_get_config_entry_implementation(hass, entry)
         assert isinstance(implementation, OchnoImplementation)  # noqa: S101 - for the type checker
         implementation.use_server(entry.data[CONF_SERVER])
+        written = await _token_store(hass, entry.entry_id).async_load()
+        if written is not None and _issued(written) > _issued(entry.data["token"]):
+            hass.config_entries.async_update_entry(entry, data={**entry.data, "token": written})
         return cls(hass, entry, implementation)
+
+    @override
+    async def async_ensure_token_valid(self) -> None:
+        """Renew the tokens, unless another caller just did, and write them at once."""
+        await super().async_ensure_token_valid()
+        async with self._token_lock:
+            await _token_store(self.hass, self.config_entry.entry_id).async_save(self.token)
 
     @property
     @override
@@ -188,6 +213,12 @@ class OchnoSession(OAuth2Session):
             refresh.result()
         access_token: str = self.token["access_token"]
         return access_token
+
+
+def _issued(token: Token) -> float:
+    """Return when the vendor issued it; a token of a later sign-in is newer than any before."""
+    issued: float = token["expires_at"] - token["expires_in"]
+    return issued
 
 
 def granted_scopes(token: Token) -> frozenset[str]:
