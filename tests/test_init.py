@@ -8,7 +8,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import async_capture_events
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
-from custom_components.ochno.coordinator import GONE_AFTER
+from custom_components.ochno.devices import GONE_AFTER
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.const import EVENT_STATE_CHANGED
 from homeassistant.helpers import area_registry as ar, device_registry as dr, entity_registry as er

@@ -8,9 +8,11 @@ from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.device_registry import AnyDeviceEntry
 
 from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER, DOMAIN, Access
-from .coordinator import OchnoConfigEntry, OchnoCoordinator, account_identifier
+from .coordinator import OchnoConfigEntry, OchnoCoordinator
+from .devices import account_identifier
 from .oauth import OchnoSession, async_forget_tokens
 from .operated.client import OperatedClient
+from .problems import async_settle_issues
 from .push import OchnoPush, async_forget_push
 
 PLATFORMS = [Platform.BINARY_SENSOR, Platform.SELECT, Platform.SENSOR, Platform.SWITCH]
@@ -51,11 +53,13 @@ def _remove_entities_of_other_access(hass: HomeAssistant, entry: OchnoConfigEntr
 
 async def async_unload_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bool:
     """Unload one Ochno Operated account."""
+    async_settle_issues(hass, entry)
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
     """Leave nothing behind."""
+    async_settle_issues(hass, entry)
     await async_forget_push(hass, entry.entry_id)
     await async_forget_tokens(hass, entry.entry_id)
 

@@ -1,7 +1,7 @@
 """Polling and commanding the hubs of one account; the only place where they are replaced."""
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -12,43 +12,42 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import (
     ConfigEntryAuthFailed,
-    HomeAssistantError,
     OAuth2TokenRequestBaseError,
     OAuth2TokenRequestReauthError,
     ServiceValidationError,
 )
-from homeassistant.helpers import area_registry as ar, device_registry as dr
-from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.event import async_call_later
-from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
+from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 from homeassistant.util import dt as dt_util
 
 from .commands import Command, PendingCommands
-from .const import CONF_SERVER, DOMAIN, LOGGER, PushState
+from .const import DOMAIN, LOGGER, PushState
+from .devices import OchnoDevices
 from .operated.client import OperatedClient
 from .operated.errors import (
     OperatedError,
     OperatedForbiddenError,
     OperatedRateLimitError,
     OperatedResponseError,
-    OperatedStatusError,
     OperatedUnauthorizedError,
 )
 from .operated.models import Hub
 from .operated.values import JSON
+from .problems import (
+    async_note_answer,
+    async_report_issue,
+    async_settle_issue,
+    command_failed,
+    overruled,
+    update_failed,
+)
 
 type OchnoConfigEntry = ConfigEntry[OchnoCoordinator]
-
-MANUFACTURER: Final = "Ochno"
-PRODUCT_NAMES: Final = {"O-PC-4": "Power Conference 4"}
 
 POLL_INTERVAL: Final = timedelta(seconds=30)
 PUSH_POLL_INTERVAL: Final = timedelta(seconds=120)
 SPACES_INTERVAL: Final = timedelta(hours=1)
 SPACES_RETRY: Final = timedelta(minutes=5)
-# A hub has left the account only when this many complete listings in a row say so.
-GONE_AFTER: Final = 5
-_LONGEST_WAIT: Final = 3600
 _DETAILS_AT_ONCE: Final = 4
 # Of a list that is nothing but nonsense, the first few tell enough.
 _MALFORMED_TOLD: Final = 5
@@ -76,15 +75,13 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         super().__init__(
             hass, LOGGER, config_entry=entry, name=entry.title, update_interval=POLL_INTERVAL
         )
-        self._client = client
+        self.client = client
         self._space_names: dict[str, str] = {}
         # Looked for already, so that an id that no space has costs one request and not one a poll.
         self._space_ids: set[str] = set()
         self._spaces_due = dt_util.utcnow()
         self._malformed: set[str] = set()
-        # As registered, by hub; a hub that left stays until its device goes too.
-        self.devices: dict[str, DeviceInfo] = {}
-        self._missing: Counter[str] = Counter()
+        self.devices = OchnoDevices(hass, entry)
         self._pending: dict[str, PendingCommands] = {}
         self.changed: set[str] = set()
         self._listeners_by_hub: defaultdict[str | None, dict[int, CALLBACK_TYPE]] = defaultdict(
@@ -93,6 +90,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self._told_success = True
         self.push_state = PushState.OFF
         self.last_delivery: datetime | None = None
+        self.last_poll: datetime | None = None
         # Told the id of a hub whose ports a poll found changed.
         self.on_change_by_poll: Callable[[str], None] | None = None
         self._due: set[str] = set()
@@ -101,22 +99,13 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self._last_request = 0
         self._listed_by = 0
         self._fetched_by: dict[str, int] = {}
-        self._account_device = dr.async_get(hass).async_get_or_create(
-            config_entry_id=entry.entry_id,
-            entry_type=DeviceEntryType.SERVICE,
-            identifiers={(DOMAIN, account_identifier(entry))},
-            manufacturer=MANUFACTURER,
-            model="Ochno Operated",
-            name=entry.title,
-            configuration_url=entry.data[CONF_SERVER],
-        )
 
     @override
     async def _async_update_data(self) -> dict[str, Hub]:
         """Fetch all hubs: one request, unless the list comes without their state."""
         request = self._begin_request()
         try:
-            listing = await self._client.hubs()
+            listing = await self.client.hubs()
             hubs = {hub.id: hub for hub in listing.hubs}
             if hubs and not any(hub.has_state for hub in listing.hubs):
                 hubs = await self._with_details(hubs)
@@ -127,14 +116,21 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
                 translation_domain=DOMAIN, translation_key="unauthorized"
             ) from err
         except OperatedError as err:
+            if isinstance(err, OperatedForbiddenError):
+                async_report_issue(self.hass, self.config_entry, "scope_missing")
+            if isinstance(err, OperatedResponseError):
+                async_note_answer(self.hass, self.config_entry, understood=False)
             raise update_failed(err) from err
+        self.last_poll = dt_util.utcnow()
+        async_settle_issue(self.hass, self.config_entry, "scope_missing")
+        async_note_answer(self.hass, self.config_entry, understood=not listing.malformed)
         for problem in sorted(set(listing.malformed) - self._malformed)[:_MALFORMED_TOLD]:
             LOGGER.warning("%s: a hub could not be read and is left out: %s", self.name, problem)
         self._malformed = set(listing.malformed)
-        self._update_devices(hubs)
+        self.devices.update(hubs, self._space_names)
         # An empty answer is more likely a fault than an account that lost all its hubs at once.
         complete = hubs and not listing.malformed
-        removed = self._remove_gone_devices(hubs) if complete else set[str]()
+        removed = self.devices.remove_gone(hubs) if complete else set[str]()
         self._listed_by = request
         known = self.data or {}
         for hub_id in hubs.keys() & known.keys():
@@ -181,7 +177,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
     async def async_refresh_hub(self, hub_id: str) -> None:
         """Fetch one hub alone. Raises OperatedError, and whatever a token refresh raises."""
         request = self._begin_request()
-        hub = await self._client.hub(hub_id)
+        hub = await self.client.hub(hub_id)
         if request > max(self._listed_by, self._fetched_by.get(hub_id, 0)) and hub_id in self.data:
             self._take(self._reported(hub_id).updated(hub), request)
 
@@ -255,13 +251,16 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
                     if command.settled.is_set():
                         raise overruled(hub, port)
                     command.sent_after = self._last_request
-                    await self._client.set_active_port(hub_id, port)
+                    await self.client.set_active_port(hub_id, port)
+                async_settle_issue(self.hass, self.config_entry, "control_scope_missing")
                 await self._confirm(hub_id, command)
         except (TimeoutError, OperatedError, OAuth2TokenRequestBaseError) as err:
             if isinstance(err, TimeoutError) and pending.reported.active_port == port:
                 return
             if isinstance(err, OperatedUnauthorizedError):
                 self.config_entry.async_start_reauth(self.hass)
+            if isinstance(err, OperatedForbiddenError):
+                async_report_issue(self.hass, self.config_entry, "control_scope_missing")
             raise command_failed(err, hub, port) from err
         finally:
             pending.drop(command)
@@ -322,7 +321,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         async def details(hub: Hub) -> Hub | OperatedError:
             try:
                 async with limit:
-                    return await self._client.hub(hub.id)
+                    return await self.client.hub(hub.id)
             except OperatedRateLimitError:
                 raise
             except OperatedUnauthorizedError:
@@ -361,132 +360,16 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self._space_ids |= space_ids
         self._spaces_due = dt_util.utcnow() + SPACES_INTERVAL
         try:
-            spaces = await self._client.spaces()
+            spaces = await self.client.spaces()
         except OperatedError as err:
             LOGGER.debug("%s: no spaces: %r", self.name, err)
             self._spaces_due = dt_util.utcnow() + SPACES_RETRY
             return
         self._space_names = {space.id: space.name for space in spaces}
 
-    def _update_devices(self, hubs: dict[str, Hub]) -> None:
-        """Register hubs that are new, and those whose name, firmware or such changed."""
-        registry = dr.async_get(self.hass)
-        for hub in hubs.values():
-            device = DeviceInfo(
-                identifiers={(DOMAIN, hub.id)},
-                manufacturer=MANUFACTURER,
-                model=PRODUCT_NAMES.get(hub.product or "", hub.product),
-                model_id=hub.product,
-                name=hub.name,
-                serial_number=hub.serial_number,
-                sw_version=hub.firmware,
-                hw_version=hub.hardware_version,
-                configuration_url=self.config_entry.data[CONF_SERVER],
-                suggested_area=next(
-                    (self._space_names[id_] for id_ in hub.space_ids if id_ in self._space_names),
-                    None,
-                ),
-                via_device_id=self._account_device.id,
-            )
-            if (before := self.devices.get(hub.id)) == device:
-                continue
-            self.devices[hub.id] = device
-            registered = registry.async_get_or_create(
-                config_entry_id=self.config_entry.entry_id, **device
-            )
-            # Home Assistant heeds a suggestion only when it creates a device.
-            area = device["suggested_area"]
-            if before and not before["suggested_area"] and area and not registered.area_id:
-                area_id = ar.async_get(self.hass).async_get_or_create(area).id
-                registry.async_update_device(registered.id, area_id=area_id)
-
-    def _remove_gone_devices(self, hubs: dict[str, Hub]) -> set[str]:
-        """Remove the devices of hubs that were missing from several complete listings in a row."""
-        removed = set()
-        registry = dr.async_get(self.hass)
-        for device in dr.async_entries_for_config_entry(registry, self.config_entry.entry_id):
-            if device.id == self._account_device.id:
-                continue
-            hub_id = next(id_ for domain, id_ in device.identifiers if domain == DOMAIN)
-            if hub_id in hubs:
-                self._missing.pop(hub_id, None)
-                continue
-            self._missing[hub_id] += 1
-            if self._missing[hub_id] >= GONE_AFTER:
-                LOGGER.info("%s: hub %s has left the account", self.name, device.name)
-                registry.async_remove_device(device.id)
-                self._missing.pop(hub_id)
-                self.devices.pop(hub_id, None)
-                removed.add(hub_id)
-        return removed
-
     @callback
     def async_forget(self, hub_id: str) -> None:
         """Forget a hub whose device the user deletes."""
-        self.devices.pop(hub_id, None)
-        self._missing.pop(hub_id, None)
+        self.devices.forget(hub_id)
         self.changed = {hub_id}
         self.async_update_listeners()
-
-
-def account_identifier(entry: OchnoConfigEntry) -> str:
-    """Return what the account's device goes by: no hub can, whose ids do not end in a space."""
-    return f"account_{entry.unique_id} "
-
-
-def update_failed(err: OperatedError) -> UpdateFailed:
-    """Say in words what went wrong, and when to try again."""
-    placeholders: dict[str, str] | None = None
-    retry_after: float | None = None
-    match err:
-        case OperatedForbiddenError():
-            key = "scope_missing"
-        case OperatedRateLimitError():
-            key = "rate_limited"
-            retry_after = min(
-                max(err.retry_after or 0, POLL_INTERVAL.total_seconds()), _LONGEST_WAIT
-            )
-        case OperatedStatusError():
-            key = "server_error"
-            placeholders = {"status": str(err.status)}
-        case OperatedResponseError():
-            key = "answer_not_understood"
-        case _:
-            key = "cannot_connect"
-    return UpdateFailed(
-        translation_domain=DOMAIN,
-        translation_key=key,
-        translation_placeholders=placeholders,
-        retry_after=retry_after,
-    )
-
-
-def overruled(hub: Hub, port: int) -> HomeAssistantError:
-    """Say in words why a command was not even sent."""
-    return HomeAssistantError(
-        translation_domain=DOMAIN,
-        translation_key="overruled",
-        translation_placeholders={"hub": hub.name, "port": str(port)},
-    )
-
-
-def command_failed(err: Exception, hub: Hub, port: int) -> HomeAssistantError:
-    """Say in words why a port was not made active."""
-    placeholders = {"hub": hub.name, "port": str(port)}
-    match err:
-        case TimeoutError():
-            key = "not_confirmed"
-        case OperatedUnauthorizedError() | OAuth2TokenRequestReauthError():
-            key = "unauthorized"
-        case OperatedForbiddenError():
-            key = "control_scope_missing"
-        case OperatedRateLimitError():
-            key = "rate_limited"
-        case OperatedStatusError():
-            key = "command_refused"
-            placeholders["status"] = str(err.status)
-        case _:
-            key = "cannot_connect"
-    return HomeAssistantError(
-        translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders
-    )

@@ -34,6 +34,7 @@ from .operated.errors import (
     OperatedStatusError,
     OperatedUnauthorizedError,
 )
+from .problems import async_report_issue, async_settle_issue
 
 # A subscription seems to live for two hours; half of that leaves room for failures.
 EXTEND_AFTER: Final = timedelta(minutes=60)
@@ -143,7 +144,10 @@ class OchnoPush:
             try:
                 state = await self._subscribe_or_extend()
             except Exception as err:
-                self._report(_state_after(err), repr(err))
+                state = _state_after(err)
+                self._report(state, repr(err))
+                if state is PushState.REFUSED and self._failures >= len(PAUSES):
+                    async_report_issue(self._hass, self._entry, "push_refused")
                 pause = PAUSES[min(self._failures, len(PAUSES) - 1)]
                 self._failures += 1
             else:
@@ -151,6 +155,7 @@ class OchnoPush:
                     # What changed before will not be delivered.
                     await self._coordinator.async_refresh()
                 self._report(state, _WHY_POLLING.get(state, ""))
+                async_settle_issue(self._hass, self._entry, "push_refused")
                 pause = EXTEND_AFTER
                 self._failures = 0
             if self._stopped:

@@ -18,7 +18,8 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .const import DOMAIN, Access, PushState
-from .coordinator import OchnoConfigEntry, OchnoCoordinator, account_identifier
+from .coordinator import OchnoConfigEntry, OchnoCoordinator
+from .devices import account_identifier
 from .entity import (
     OchnoEntityDescription,
     OchnoHubEntity,

@@ -444,4 +444,4 @@ async def test_user_who_tells_nothing(
 ) -> None:
     simulator.fail("GET", "/identity/oauth/v2/userinfo", Fault.body(body))
     user = await client.user()
-    assert (user.id, user.name, user.email) == (None, None, None)
+    assert (user.id, user.name) == (None, None)

@@ -49,26 +49,30 @@ class OperatedClient:
         self._server = server
         self._token_source = token_source
 
+    async def get(self, path: str) -> JSON:
+        """Fetch what the API answers at a path, uninterpreted."""
+        return decode(await self._request("GET", path))
+
     async def account(self) -> Account:
         """Fetch the account that the user selected; needs the scope `accounts:read`."""
-        return Account.from_json(await self._get("/api/accounts/v1"))
+        return Account.from_json(await self.get("/api/accounts/v1"))
 
     async def user(self) -> User:
         """Fetch the user who signed in; needs the scope `sub`."""
-        return User.from_json(await self._get("/identity/oauth/v2/userinfo"))
+        return User.from_json(await self.get("/identity/oauth/v2/userinfo"))
 
     async def hubs(self) -> HubList:
         """Fetch all hubs of the account; needs the scope `hubs:read`."""
-        return HubList.from_json(await self._get("/api/hubs/v1"))
+        return HubList.from_json(await self.get("/api/hubs/v1"))
 
     async def hub(self, hub_id: str) -> Hub:
         """Fetch one hub with everything known of it; needs the scope `hubs:read`."""
-        hub = as_object(await self._get(f"/api/hubs/v1/{quote(hub_id, safe='')}"))
+        hub = as_object(await self.get(f"/api/hubs/v1/{quote(hub_id, safe='')}"))
         return Hub.from_json({**hub, "id": hub_id})
 
     async def spaces(self) -> tuple[Space, ...]:
         """Fetch all spaces (rooms) of the account."""
-        return read_spaces(await self._get("/api/spaces/v1"))
+        return read_spaces(await self.get("/api/spaces/v1"))
 
     async def set_active_port(self, hub_id: str, port: int) -> None:
         """Ask for a port to become active, 0 for none; needs the scope `hubs:write`.
@@ -101,9 +105,6 @@ class OperatedClient:
     async def unsubscribe(self, subscription_id: str) -> None:
         """End a subscription."""
         await self._request("DELETE", _subscription_path(subscription_id))
-
-    async def _get(self, path: str) -> JSON:
-        return decode(await self._request("GET", path))
 
     async def _request(self, method: str, path: str, json: JSON = None) -> bytes:
         token = await self._token_source(None)

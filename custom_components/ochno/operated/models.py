@@ -47,19 +47,16 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """The user who signed in, as far as the scopes `sub` and `email` were granted."""
+    """The user who signed in, as far as the scope `sub` was granted."""
 
     id: str | None
     name: str | None
-    email: str | None
 
     @classmethod
     def from_json(cls, json: JSON) -> Self:
         """Read `GET /identity/oauth/v2/userinfo`."""
         user = as_object(json)
-        return cls(
-            id=text(user.get("sub")), name=text(user.get("name")), email=text(user.get("email"))
-        )
+        return cls(id=text(user.get("sub")), name=text(user.get("name")))
 
 
 @dataclass(frozen=True, kw_only=True)

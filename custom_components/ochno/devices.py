@@ -1,0 +1,103 @@
+"""The devices of one account: one for each hub, and one that they belong to."""
+
+from collections import Counter
+from typing import Final
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import area_registry as ar, device_registry as dr
+from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
+
+from .const import CONF_SERVER, DOMAIN, LOGGER
+from .operated.models import Hub
+
+MANUFACTURER: Final = "Ochno"
+PRODUCT_NAMES: Final = {"O-PC-4": "Power Conference 4"}
+
+# A hub has left the account only when this many complete listings in a row say so.
+GONE_AFTER: Final = 5
+
+
+def account_identifier(entry: ConfigEntry) -> str:
+    """Return what the account's device goes by: no hub can, whose ids do not end in a space."""
+    return f"account_{entry.unique_id} "
+
+
+class OchnoDevices:
+    """The devices as registered; a hub that left stays until its device goes too."""
+
+    def __init__(self, hass: HomeAssistant, entry: ConfigEntry) -> None:
+        self._hass = hass
+        self._entry = entry
+        self._registered: dict[str, DeviceInfo] = {}
+        self._missing: Counter[str] = Counter()
+        account = dr.async_get(hass).async_get_or_create(
+            config_entry_id=entry.entry_id,
+            entry_type=DeviceEntryType.SERVICE,
+            identifiers={(DOMAIN, account_identifier(entry))},
+            manufacturer=MANUFACTURER,
+            model="Ochno Operated",
+            name=entry.title,
+            configuration_url=entry.data[CONF_SERVER],
+        )
+        self._account_id = account.id
+
+    def __contains__(self, hub_id: str) -> bool:
+        return hub_id in self._registered
+
+    def update(self, hubs: dict[str, Hub], space_names: dict[str, str]) -> None:
+        """Register hubs that are new, and those whose name, firmware or such changed."""
+        registry = dr.async_get(self._hass)
+        for hub in hubs.values():
+            device = DeviceInfo(
+                identifiers={(DOMAIN, hub.id)},
+                manufacturer=MANUFACTURER,
+                model=PRODUCT_NAMES.get(hub.product or "", hub.product),
+                model_id=hub.product,
+                name=hub.name,
+                serial_number=hub.serial_number,
+                sw_version=hub.firmware,
+                hw_version=hub.hardware_version,
+                configuration_url=self._entry.data[CONF_SERVER],
+                suggested_area=next(
+                    (space_names[id_] for id_ in hub.space_ids if id_ in space_names),
+                    None,
+                ),
+                via_device_id=self._account_id,
+            )
+            if (before := self._registered.get(hub.id)) == device:
+                continue
+            self._registered[hub.id] = device
+            registered = registry.async_get_or_create(
+                config_entry_id=self._entry.entry_id, **device
+            )
+            # Home Assistant heeds a suggestion only when it creates a device.
+            area = device["suggested_area"]
+            if before and not before["suggested_area"] and area and not registered.area_id:
+                area_id = ar.async_get(self._hass).async_get_or_create(area).id
+                registry.async_update_device(registered.id, area_id=area_id)
+
+    def remove_gone(self, hubs: dict[str, Hub]) -> set[str]:
+        """Remove the devices of hubs that were missing from several complete listings in a row."""
+        removed = set()
+        registry = dr.async_get(self._hass)
+        for device in dr.async_entries_for_config_entry(registry, self._entry.entry_id):
+            if device.id == self._account_id:
+                continue
+            hub_id = next(id_ for domain, id_ in device.identifiers if domain == DOMAIN)
+            if hub_id in hubs:
+                self._missing.pop(hub_id, None)
+                continue
+            self._missing[hub_id] += 1
+            if self._missing[hub_id] >= GONE_AFTER:
+                LOGGER.info("%s: hub %s has left the account", self._entry.title, device.name)
+                registry.async_remove_device(device.id)
+                self._missing.pop(hub_id)
+                self._registered.pop(hub_id, None)
+                removed.add(hub_id)
+        return removed
+
+    def forget(self, hub_id: str) -> None:
+        """Forget a hub whose device the user deletes."""
+        self._registered.pop(hub_id, None)
+        self._missing.pop(hub_id, None)

@@ -1,0 +1,82 @@
+"""What a user can download and attach to a report, without anything personal."""
+
+from typing import Any
+from urllib.parse import quote
+
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import OAuth2TokenRequestBaseError
+from homeassistant.helpers.device_registry import DeviceEntry
+from homeassistant.util import dt as dt_util
+
+from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER, DOMAIN
+from .coordinator import OchnoConfigEntry, OchnoCoordinator
+from .oauth import granted_scopes
+from .operated.errors import OperatedError
+from .operated.redact import redacted
+from .operated.values import JSON
+
+# Of these the shape was never confirmed, and hubs tell nothing of them.
+PATHS = ("/api/accounts/v1", "/identity/oauth/v2/userinfo", "/api/spaces/v1")
+
+
+async def async_get_config_entry_diagnostics(
+    hass: HomeAssistant, entry: OchnoConfigEntry
+) -> dict[str, Any]:
+    """Return how the account is linked, how updates arrive, and what the API answers."""
+    token = entry.data["token"]
+    facts: dict[str, Any] = {
+        "entry": {
+            "state": entry.state.value,
+            "server": entry.data[CONF_SERVER],
+            "access": entry.data[CONF_ACCESS],
+            "instant_updates": entry.options.get(CONF_PUSH, True),
+        },
+        "token": {
+            "fields": sorted(token),
+            "scopes": sorted(granted_scopes(token)),
+            "seconds_left": round(token["expires_at"] - dt_util.utcnow().timestamp()),
+        },
+    }
+    if entry.state is not ConfigEntryState.LOADED:
+        return facts
+    coordinator = entry.runtime_data
+    problem = coordinator.last_exception
+    return facts | {
+        "updates": {
+            "instant_updates": coordinator.push_state.value,
+            "last_delivery": coordinator.last_delivery,
+            "last_poll": coordinator.last_poll,
+            "last_poll_failed_by": None if problem is None else repr(problem.__cause__),
+            "poll_interval": coordinator.update_interval,
+        },
+        "hubs": [redacted(hub.raw) for hub in coordinator.data.values()],
+        "answers": {path: await _answer(coordinator, path) for path in PATHS},
+    }
+
+
+async def async_get_device_diagnostics(
+    hass: HomeAssistant, entry: OchnoConfigEntry, device: DeviceEntry
+) -> dict[str, Any]:
+    """Return what is known of a hub, and what the API answers about it alone."""
+    if entry.state is not ConfigEntryState.LOADED:
+        return {}
+    coordinator = entry.runtime_data
+    [hub_id] = [identifier for domain, identifier in device.identifiers if domain == DOMAIN]
+    if (hub := coordinator.data.get(hub_id)) is None:
+        return {"hub": None}
+    return {
+        "hub": redacted(hub.raw),
+        "answer": await _answer(coordinator, f"/api/hubs/v1/{quote(hub_id, safe='')}"),
+    }
+
+
+async def _answer(coordinator: OchnoCoordinator, path: str) -> JSON:
+    """Return the answer; where there is none, why, in a text instead of JSON."""
+    try:
+        return redacted(await coordinator.client.get(path))
+    except OperatedError as err:
+        return repr(err)
+    except OAuth2TokenRequestBaseError as err:
+        # Its words may hold the request.
+        return type(err).__name__
