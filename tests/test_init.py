@@ -194,7 +194,7 @@ async def test_hub_is_a_device_with_all_that_is_known(home: Home, entry: ConfigE
     board = home.simulator.hub("Boardroom")
     found = device(home, board)
     account = dr.async_get(home.hass).async_get_device_by_identifier(
-        ("ochno", f"account_{entry.unique_id}"), entry.entry_id
+        ("ochno", f"account_{entry.unique_id} "), entry.entry_id
     )
     assert found is not None
     assert account is not None
