@@ -34,6 +34,11 @@ def _custom_integrations(enable_custom_integrations: None) -> None:
     """Let Home Assistant find the integration."""
 
 
+@pytest.fixture(autouse=True)
+def enable_event_loop_debug() -> None:
+    """Leave asyncio's debug mode off: it watches for threads, and takes half of the time."""
+
+
 @pytest.fixture
 def hass_config_dir(tmp_path: Path) -> str:
     """Use an empty folder, so that `custom_components` is the project's own."""
