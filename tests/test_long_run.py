@@ -21,6 +21,7 @@ import pytest
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import Event, callback
 from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.storage import Store
 
 from .home import HUBS, POLL, Home
 from .simulator import Fault
@@ -135,8 +136,17 @@ class Month:
         while not reauths(self.home):
             await self.step()
         self.home.simulator.clear_faults()
+        await self.let_the_user_in()
         assert (await sign_in_again(self.home))["reason"] == "reauth_successful"
         self.spoil()
+
+    async def let_the_user_in(self) -> None:
+        """Renew the frontend's own access to Home Assistant, which lasts for half an hour."""
+        auth = self.home.hass.auth
+        [user] = [user for user in await auth.async_get_users() if not user.system_generated]
+        [token] = user.refresh_tokens.values()
+        access = auth.async_create_access_token(token)
+        self.home.client.session.headers["Authorization"] = f"Bearer {access}"
 
     async def day(self, number: int) -> None:
         """Let a day pass, with a restart in the night; instant updates work every other day."""
@@ -167,6 +177,9 @@ class Month:
         home.canaries.watch(home.simulator)
         assert home.canaries.found() == []
         home.canaries.forget()
+        # The stand-in for the disk remembers whatever was read and written.
+        for name in ("_async_load", "_async_write_data", "async_remove"):
+            getattr(Store, name).reset_mock()
 
     def check_states(self) -> None:
         """Every hub's entities say what the cloud knows."""
