@@ -224,7 +224,6 @@ async def live(home: Home, days: int, monkeypatch: pytest.MonkeyPatch) -> Month:
     for number in range(1, days + 1):
         await month.day(number)
         sizes.append(memory())
-        print(number, sizes[-1], month.requests[f"GET {HUBS}"], month.expected_lists, flush=True)
         assert reauths(home) == 0
         if number == days // 2:
             await month.lose_an_answer_with_tokens()
