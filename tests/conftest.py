@@ -1,6 +1,6 @@
 """Home Assistant and the simulator, both real, on loopback."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 import logging
 import os
 from pathlib import Path
@@ -14,6 +14,7 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.setup import async_setup_component
 
+from .canaries import Canaries
 from .home import Home
 from .simulator import Simulator
 
@@ -27,6 +28,16 @@ if profile := os.environ.get("HYPOTHESIS_PROFILE"):
 logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
 # The tests' stand-in for the disk logs whatever is written, tokens included.
 logging.getLogger("pytest_homeassistant_custom_component.common").setLevel(logging.WARNING)
+# The canaries read all of the log; what pytest shows of it is from `log_level` on.
+logging.getLogger().setLevel(logging.DEBUG)
+
+
+@pytest.fixture(autouse=True)
+def canaries() -> Iterator[Canaries]:
+    """Fail every test in which a secret is seen outside."""
+    with Canaries() as canaries:
+        yield canaries
+    assert canaries.found() == []
 
 
 @pytest.fixture(autouse=True)
@@ -46,10 +57,11 @@ def hass_config_dir(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def simulator(socket_enabled: None) -> AsyncIterator[Simulator]:
+async def simulator(socket_enabled: None, canaries: Canaries) -> AsyncIterator[Simulator]:
     """Ochno Operated, running."""
     async with Simulator() as simulator:
         yield simulator
+    canaries.watch(simulator)
 
 
 @pytest.fixture
@@ -58,7 +70,8 @@ async def home(
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     freezer: FrozenDateTimeFactory | None,
-) -> Home:
+    canaries: Canaries,
+) -> AsyncIterator[Home]:
     """Home Assistant without the integration."""
     for component in (
         "config",
@@ -68,7 +81,8 @@ async def home(
         "system_health",
     ):
         assert await async_setup_component(hass, component, {})
-    return Home(hass, await hass_client(), simulator, freezer)
+    yield Home(hass, await hass_client(), simulator, freezer, canaries)
+    canaries.look_at(hass)
 
 
 @pytest.fixture

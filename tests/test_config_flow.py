@@ -76,7 +76,7 @@ class AttentiveHome(Home):
 
 @pytest.fixture
 def home(home: Home) -> AttentiveHome:
-    return AttentiveHome(home.hass, home.client, home.simulator, home.freezer)
+    return AttentiveHome(**vars(home))
 
 
 def text(status: int, body: str = "") -> Fault:

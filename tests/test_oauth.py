@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 import gc
 import json
 import logging
-import re
 import time
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -18,6 +17,7 @@ from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 
+from .canaries import Canaries
 from .home import FRONTEND, Home, Step
 from .simulator import Application, Fault, Simulator
 
@@ -601,10 +601,11 @@ async def test_unloading_during_a_refresh_that_fails_leaves_no_error_in_the_log(
     assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == []
 
 
-async def test_no_secret_is_ever_logged(home: Home, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+async def test_no_secret_of_a_spoilt_token_answer_is_ever_seen(
+    home: Home, canaries: Canaries
+) -> None:
+    canaries.add({"made-up-1", "made-up-2", "wrong-secret"})
     home.simulator.settings.token_lifetime = 60
-    secrets: set[str] = {"made-up-1", "made-up-2", "wrong-secret"}
     spoilt = [
         Fault.body('{"access_token": "made-up-1"}'),
         Fault.body('{"access_token": ["made-up-1"], "refresh_token": "made-up-2"}'),
@@ -622,7 +623,6 @@ async def test_no_secret_is_ever_logged(home: Home, caplog: pytest.LogCaptureFix
         assert (await home.add())["type"] == "abort"
     assert (await home.add())["type"] == "create_entry"
     for fault in spoilt:
-        secrets |= {token(home)["access_token"], token(home)["refresh_token"]}
         home.simulator.fail("POST", TOKEN, fault)
         await home.wait(60)
         if reauths(home):
@@ -632,12 +632,3 @@ async def test_no_secret_is_ever_logged(home: Home, caplog: pytest.LogCaptureFix
     home.simulator.revoke_access()
     await home.poll()
     assert (await sign_in_again(home))["reason"] == "reauth_successful"
-    for form in exchanges(home) + refreshes(home):
-        keys = form.keys() & {"code", "codeVerifier", "client_secret", "refresh_token"}
-        secrets |= {form[key] for key in keys}
-    for request in home.simulator.requests:
-        secrets.add(request.headers.get("Authorization", "Bearer made-up-1").split()[1])
-    assert len(secrets) > 40
-    assert "custom_components.ochno" in caplog.text
-    assert [secret for secret in secrets if secret in caplog.text] == []
-    assert re.findall(r"\b(?:at|rt|code)-[\w-]{20,}", caplog.text) == []

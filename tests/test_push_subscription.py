@@ -170,13 +170,23 @@ async def test_subscription_that_the_vendor_says_is_gone_is_made_anew(
 
 
 async def test_unloading_unsubscribes(hass: HomeAssistant, home: Home, entry: ConfigEntry) -> None:
-    [subscription] = home.simulator.subscriptions.live()
     await hass.config_entries.async_unload(entry.entry_id)
     assert live(home) == []
     await home.wait(24 * HOUR)
     assert calls(home) == ["POST", "DELETE"]
+
+
+async def test_delivery_that_comes_while_unsubscribing_does_not_put_the_webhook_into_the_log(
+    hass: HomeAssistant, home: Home, entry: ConfigEntry
+) -> None:
+    [subscription] = home.simulator.subscriptions.live()
+    home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.hang())
+    unloading = hass.async_create_task(hass.config_entries.async_unload(entry.entry_id))
+    await home.until(lambda: "DELETE" in calls(home))
     async with home.client.post(URL(subscription.webhook_url).path, json={}) as response:
         assert response.status == 200
+    home.simulator.clear_faults()
+    assert await unloading
 
 
 async def test_unloading_with_an_expired_token_unsubscribes(
@@ -291,7 +301,6 @@ async def test_without_an_https_address_changes_arrive_by_polling(
     reachable: None,
     url: str | None,
 ) -> None:
-    caplog.set_level(logging.INFO)
     await hass.config.async_update(external_url=url, internal_url="https://10.0.0.2:8123")
     entry = await link(home)
     assert calls(home) == []
@@ -524,7 +533,6 @@ async def test_refusal_leaves_polling_as_it_was_and_is_retried_ever_more_rarely(
     fault: Fault,
     state: str,
 ) -> None:
-    caplog.set_level(logging.INFO)
     home.simulator.fail("POST", SUBSCRIPTIONS, fault, times=None)
     entry = await link(home)
     assert entry.state is ConfigEntryState.LOADED
@@ -567,7 +575,6 @@ async def test_pauses_begin_anew_after_a_success(home: Home, reachable: None) ->
 async def test_failing_extension_means_polling_until_it_succeeds(
     home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
     before = live(home)
     home.simulator.fail("PATCH", f"{SUBSCRIPTIONS}*", Fault.status(503), times=None)
     await home.wait(67 * MINUTE)
@@ -700,7 +707,6 @@ async def miss(home: Home, hub: SimHub) -> None:
 async def test_change_that_is_never_delivered_brings_back_frequent_polls(
     home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
     [old] = home.simulator.subscriptions.live()
     await miss(home, hub)
     await home.wait(9)
@@ -828,7 +834,6 @@ async def test_late_delivery_does_not_hide_that_there_is_no_subscription(
 async def test_log_does_not_blame_the_address_after_a_refusal_in_doubt(
     home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
     home.simulator.fail("POST", SUBSCRIPTIONS, Fault.status(403))
     await miss(home, hub)
     await home.wait(11)

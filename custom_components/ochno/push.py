@@ -121,10 +121,11 @@ class OchnoPush:
         self._schedule(None)
         self._forget_unannounced()
         self._coordinator.on_change_by_poll = None
-        webhook.async_unregister(self._hass, self._webhook_id)
         with suppress(Exception):
             async with asyncio.timeout(STOP_TIMEOUT), self._lock:
                 await self._unsubscribe()
+        # Not before: Home Assistant logs the id of a webhook that a delivery does not find.
+        webhook.async_unregister(self._hass, self._webhook_id)
         self._ended = True
 
     async def _stop_with_hass(self, _event: Event) -> None:
@@ -234,7 +235,7 @@ class OchnoPush:
 
     async def _handle(self, hass: HomeAssistant, webhook_id: str, request: Request) -> None:
         """Take a delivery. It is answered 200 whatever it holds."""
-        if self._subscription_id is None:
+        if self._stopped or self._subscription_id is None:
             return
         body = bytearray()
         # Each look at the content of a cloudhook's request begins anew.
