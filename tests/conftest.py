@@ -1,6 +1,7 @@
 """Home Assistant and the simulator, both real, on loopback."""
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 import logging
 import os
 from pathlib import Path
@@ -8,14 +9,16 @@ from pathlib import Path
 from freezegun.api import FrozenDateTimeFactory
 from hypothesis import HealthCheck, settings
 import pytest
+from pytest_homeassistant_custom_component.common import MockUser
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
+from homeassistant.auth.models import Credentials
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.setup import async_setup_component
 
 from .canaries import Canaries
-from .home import Home
+from .home import FRONTEND, Home
 from .simulator import Simulator
 
 settings.register_profile(
@@ -54,6 +57,21 @@ def enable_event_loop_debug() -> None:
 def hass_config_dir(tmp_path: Path) -> str:
     """Use an empty folder, so that `custom_components` is the project's own."""
     return str(tmp_path)
+
+
+@pytest.fixture
+async def hass_access_token(
+    hass: HomeAssistant, hass_admin_user: MockUser, hass_admin_credential: Credentials
+) -> str:
+    """Let the user stay signed in to Home Assistant for all the hours that a test lets pass."""
+    await hass.auth.async_link_user(hass_admin_user, hass_admin_credential)
+    token = await hass.auth.async_create_refresh_token(
+        hass_admin_user,
+        FRONTEND,
+        credential=hass_admin_credential,
+        access_token_expiration=timedelta(days=30),
+    )
+    return hass.auth.async_create_access_token(token)
 
 
 @pytest.fixture

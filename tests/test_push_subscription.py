@@ -604,19 +604,6 @@ async def test_failing_token_server_means_polling_and_nothing_more(
     assert reauth_flows(home) == []
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [Fault.status(500), Fault.status(401), Fault.reset(), Fault.html()],
-    ids=["500", "401", "reset", "html"],
-)
-async def test_failing_to_unsubscribe_does_not_keep_it_from_unloading(
-    hass: HomeAssistant, home: Home, entry: ConfigEntry, fault: Fault
-) -> None:
-    home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", fault, times=None)
-    assert await hass.config_entries.async_unload(entry.entry_id)
-    assert entry.state is ConfigEntryState.NOT_LOADED
-
-
 async def test_service_that_hangs_does_not_keep_it_from_unloading(
     hass: HomeAssistant, home: Home, caplog: pytest.LogCaptureFixture, entry: ConfigEntry
 ) -> None:

@@ -12,7 +12,7 @@ import random
 import secrets
 from typing import Final, TypedDict
 
-from aiohttp.web import Request
+from aiohttp.web import Request, RequestPayloadError
 
 from homeassistant.components import webhook
 from homeassistant.const import EVENT_CORE_CONFIG_UPDATE, EVENT_HOMEASSISTANT_STOP
@@ -240,14 +240,14 @@ class OchnoPush:
         body = bytearray()
         # Each look at the content of a cloudhook's request begins anew.
         content = request.content
-        while chunk := await content.read(_MAX_BODY):
-            body += chunk
-            if len(body) > _MAX_BODY:
-                LOGGER.debug("%s: dropped a delivery that is too long", self._entry.title)
-                return
         try:
+            while chunk := await content.read(_MAX_BODY):
+                body += chunk
+                if len(body) > _MAX_BODY:
+                    LOGGER.debug("%s: dropped a delivery that is too long", self._entry.title)
+                    return
             delivery = Delivery.from_body(bytes(body))
-        except OperatedResponseError as err:
+        except (RequestPayloadError, OperatedResponseError) as err:
             LOGGER.debug("%s: dropped a delivery: %s", self._entry.title, err)
             return
         tokens = [
