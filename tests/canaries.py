@@ -18,6 +18,8 @@ from .simulator import Simulator
 CORES_OWN: Final = {
     "homeassistant.components.http.auth": ("Authenticated %s for %s using %s",),
     "homeassistant.components.webhook": (
+        # Of one that is gone; while the cloud can't be reached, it can't be told so.
+        "Received message for unregistered webhook %s from %s",
         "Handling webhook %s payload for %s",
         "Webhook %s only supports %s methods but %s was received from %s",
     ),
