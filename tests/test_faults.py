@@ -326,7 +326,7 @@ class Push(Moment):
             return "unavailable"
         assert self.shown == self.true
         state = str(self.home.instant_updates)
-        return {"unavailable": "polling"}.get(state, state)
+        return {"failing": "polling"}.get(state, state)
 
     async def pass_by(self) -> None:
         await super().pass_by()

@@ -44,7 +44,7 @@ GRACE: Final = timedelta(seconds=10)
 STOP_TIMEOUT: Final = 8
 _WHY_POLLING: Final = {
     PushState.NO_URL: "there is no https address that the internet can reach",
-    PushState.UNAVAILABLE: "a change was not delivered",
+    PushState.FAILING: "a change was not delivered",
 }
 _MAX_BODY: Final = 256 * 1024
 _TOKEN_NAMES: Final = ("verificationtoken", "xverificationtoken")
@@ -184,7 +184,7 @@ class OchnoPush:
             self._url = url
             self._subscription_id = await self._client.subscribe(url, self._token)
             await self._remember()
-        return PushState.UNAVAILABLE if self._doubtful else PushState.ACTIVE
+        return PushState.FAILING if self._doubtful else PushState.ACTIVE
 
     async def _unsubscribe(self) -> None:
         """End the subscription; it is forgotten only when it is surely gone."""
@@ -291,7 +291,7 @@ class OchnoPush:
         """Poll as often as before, and subscribe anew."""
         self._forget_unannounced()
         self._doubtful = True
-        self._report(PushState.UNAVAILABLE, _WHY_POLLING[PushState.UNAVAILABLE])
+        self._report(PushState.FAILING, _WHY_POLLING[PushState.FAILING])
         self._url = None
         self._look_again()
 
@@ -303,7 +303,7 @@ class OchnoPush:
 
 def _state_after(err: Exception) -> PushState:
     refusals = (OperatedUnauthorizedError, OperatedForbiddenError)
-    return PushState.REFUSED if isinstance(err, refusals) else PushState.UNAVAILABLE
+    return PushState.REFUSED if isinstance(err, refusals) else PushState.FAILING
 
 
 async def async_forget_push(hass: HomeAssistant, entry_id: str) -> None:
