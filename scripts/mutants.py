@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import difflib
 import gc
 from pathlib import Path
+import re
 import sys
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, TypeAliasType
@@ -68,8 +69,8 @@ class Mutant:
     path: Path
     name: str
     function: str
-    outermost: str  # function, which is replaced to break it
-    lines: set[int]  # that must run for a test to notice; none is: run on import
+    outermost: str  # function, which is replaced to break it; none if it is run on import
+    lines: dict[str, set[int]]  # by files, that must run for a test to notice
     module: cst.Module
     change: tuple[cst.CSTNode, cst.CSTNode]
     tried: set[str] = field(default_factory=set)  # on these tests
@@ -122,22 +123,39 @@ class Mutator(cst.CSTVisitor):
         while outer := self.parents.get(outer):
             if isinstance(outer, cst.FunctionDef | cst.ClassDef):
                 around.insert(0, outer)
-        lines = range(0)
-        if any(isinstance(outer, cst.FunctionDef) for outer in around):
-            span, body = self.positions[statement], getattr(statement, "body", None)
-            lines = range(span.start.line, span.end.line + 1)
-            if isinstance(body, cst.IndentedBlock):
-                lines = range(lines[0], max(lines[0] + 1, self.positions[body.body[0]].start.line))
         names = ".".join(outer.name.value for outer in around)
         inner = [isinstance(outer, cst.FunctionDef) for outer in around]
-        outermost = ".".join(names.split(".")[: inner.index(True) + 1]) if lines else ""
+        outermost = ".".join(names.split(".")[: inner.index(True) + 1]) if any(inner) else ""
+        lines = self._lines(statement) if outermost else _mentions(statement)
         where = f"{self.path.relative_to(PACKAGE)} {names}"
         for one in made:
             new = one if node is statement else statement.deep_replace(node, one)
             name = f"{where}: {changed(code(statement), code(new))}"
             self.mutants.append(
-                Mutant(self.path, name, where, outermost, set(lines), self.module, (statement, new))
+                Mutant(self.path, name, where, outermost, lines, self.module, (statement, new))
             )
+
+    def _lines(self, statement: cst.CSTNode) -> dict[str, set[int]]:
+        """Return the lines of a statement, without those of its body."""
+        span, body = self.positions[statement], getattr(statement, "body", None)
+        end = span.end.line + 1
+        if isinstance(body, cst.IndentedBlock):
+            end = max(span.start.line + 1, self.positions[body.body[0]].start.line)
+        return {str(self.path): set(range(span.start.line, end))}
+
+
+def _mentions(statement: cst.CSTNode) -> dict[str, set[int]]:
+    """Return the lines that name what a statement of a module assigns."""
+    if not (name := re.search(r"(?m)^ *(\w+)\b.* = ", code(statement))):
+        return {}
+    return {
+        str(path): {
+            number
+            for number, line in enumerate(path.read_text().splitlines(), start=1)
+            if re.search(rf"\b{name[1]}\b", line)
+        }
+        for path in PACKAGE.rglob("*.py")
+    }
 
 
 def all_mutants() -> list[Mutant]:
@@ -171,7 +189,7 @@ def put_in_place(mutant: Mutant, functions: Functions) -> None:
     module = _module_of(mutant.path)
     source = mutant.module.deep_replace(*mutant.change).code
     compiled = compile(source, str(mutant.path.absolute()), "exec")
-    if mutant.lines:
+    if mutant.outermost:
         codes = [compiled]
         for outer in codes:
             codes += [one for one in outer.co_consts if isinstance(one, CodeType)]

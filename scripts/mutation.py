@@ -8,7 +8,7 @@ What is known to be no defect is listed in mutation.toml with the reason. It is 
 likeliest few tests alone, and reported apart. Arguments choose mutants by parts of their names.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
 import gc
@@ -96,23 +96,28 @@ def recorded(folder: Path) -> Tests:
 
 
 def choose(mutant: Mutant, tests: Tests, killers: list[str]) -> list[str]:
-    """Return the tests that run its lines; if it is run on import, those that mirror its file."""
-    lines_of = {test: known["lines"].get(str(mutant.path), []) for test, known in tests.items()}
+    """Return the tests that run the lines; where there are none, those that mirror the file."""
     *folders, stem = mutant.path.relative_to(PACKAGE).with_suffix("").parts
-    folder = "/".join(["tests", *folders, "test_"])
-    found = [test for test, lines in lines_of.items() if not mutant.lines.isdisjoint(lines)]
-    for place in (folder + stem, folder, "") if not mutant.lines else ():
-        of_file = [test for test, lines in lines_of.items() if lines and test.startswith(place)]
-        found = found or of_file
+    mirror = "/".join(["tests", *folders, f"test_{stem}"])
+    found = [
+        test
+        for test, known in tests.items()
+        if any(
+            not mutant.lines[file].isdisjoint(known["lines"].get(file, ())) for file in mutant.lines
+        )
+    ] or [test for test in tests if test.startswith(mirror)]
     found = [test for test in found if not tests[test]["property"]] or found
-    return sorted(
-        found,
-        key=lambda test: (
+    nth: Counter[str] = Counter()
+    order = {}
+    for test in sorted(found, key=lambda test: tests[test]["seconds"]):
+        function = test.partition("[")[0]
+        order[test] = (
             -killers.index(test) if test in killers else 1,
-            not test.startswith(folder + stem),
-            tests[test]["seconds"],
-        ),
-    )
+            not test.startswith(mirror),
+            nth[function],
+        )
+        nth[function] += 1
+    return sorted(order, key=order.__getitem__)
 
 
 class Trial:
