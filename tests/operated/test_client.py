@@ -320,6 +320,7 @@ async def test_rate_limit_says_how_long_to_wait(
     wanted = pytest.approx(seconds, abs=60) if seconds == 900 else seconds
     assert failure.value.retry_after == wanted
     assert failure.value.status == 429
+    assert repr(failure.value) == "OperatedRateLimitError(429)"
 
 
 # Connection

@@ -303,7 +303,7 @@ async def test_what_is_plugged_in(
 async def test_usb_connection(
     client: OperatedClient, hub: SimHub, json: Any, connection: tuple[Any, ...]
 ) -> None:
-    hub.connections = {"usb9": json, "odd": [], "odder": 1, " ": None}
+    hub.connections = {"odd": [], "odder": 1, " ": None, "usb9": json}
     read_hub = await read(client, hub)
     [found] = read_hub.connections
     assert (found.name, found.connected, found.type, found.direction) == ("usb9", *connection)
