@@ -145,8 +145,8 @@ class Mutator(cst.CSTVisitor):
 
 
 def _mentions(statement: cst.CSTNode) -> dict[str, set[int]]:
-    """Return the lines that name what a statement of a module assigns."""
-    if not (name := re.search(r"(?m)^ *(\w+)\b.* = ", code(statement))):
+    """Return the lines that name what a statement assigns, or a function whose default it is."""
+    if not (name := re.search(r"(?m)^ *(?:async |def )*(\w+)\b.* = ", code(statement))):
         return {}
     return {
         str(path): {

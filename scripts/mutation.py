@@ -25,7 +25,6 @@ import tomllib
 import traceback
 from typing import Any
 
-from _pytest.runner import runtestprotocol
 import coverage
 from mutants import PACKAGE, ImportedBadlyError, Mutant, all_mutants, functions_of, put_in_place
 import pytest
@@ -135,7 +134,7 @@ class Trial:
         for test, item in self.items.items():
             item.add_marker(pytest.mark.timeout(10 + 10 * self.tests[test]["seconds"]))
         # One test imports and caches what all of them need.
-        runtestprotocol(next(one for test, one in self.items.items() if "test_init" in test), False)
+        self.run_test(next(item for test, item in self.items.items() if "test_init" in test), None)
         gc.unfreeze()  # or else the garbage collector would not find all functions
         self.functions = {path: functions_of(path) for path in {one.path for one in self.mutants}}
         gc.freeze()
@@ -167,6 +166,9 @@ class Trial:
             else:
                 raise RuntimeError(f"no outcome of {mutant.name}")
 
+    def run_test(self, item: pytest.Item, following: pytest.Item | None) -> None:
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+
     def run(self, mutant: Mutant, chosen: list[str], folder: Path) -> int:
         """Run the tests on a mutant, and write down how that ended."""
         # For a loop without end that pytest-timeout can not leave.
@@ -181,7 +183,7 @@ class Trial:
             os.dup2(null, stream)
         for item, following in pairwise([*(self.items[test] for test in chosen), None]):
             if self.ended == ["survived"]:
-                runtestprotocol(item, nextitem=following)
+                self.run_test(item, following)
         Path(folder, str(os.getpid())).write_text(json.dumps(self.ended))
         return 0
 

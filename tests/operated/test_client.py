@@ -164,7 +164,20 @@ async def test_hub_that_is_fetched_is_the_one_asked_for(
 @pytest.mark.parametrize(
     "hub_id",
     [
-        *("a/b", "../spaces/v1", "a b", "a?b=1", "a#b", "100%", "a%2Fb", "%2e%2e", "a..b", "..a"),
+        *(
+            "a/b",
+            "../spaces/v1",
+            "a b",
+            "a?b=1",
+            "a#b",
+            "100%",
+            "a%2Fb",
+            "%2e%2e",
+            "a..b",
+            "..a",
+            "X.X",
+            "a:b@c",
+        ),
         *("+", "a&b;c", "\\", "å", "会議室", "e\u0301", "🖥"),
     ],
 )
