@@ -399,6 +399,18 @@ async def test_token_refused_although_it_is_new_asks_to_sign_in_again(
     assert len(refreshes(home)) == 1
 
 
+async def test_token_endpoint_that_hangs_for_one_account_holds_up_no_other(home: Home) -> None:
+    await home.link()
+    await home.add("Second Organisation")
+    held, before = Held(), home.requests(HUBS)
+    await poll_until(home, held)
+    await home.until(lambda: home.requests(HUBS) == before + 1)
+    held.release.set()
+    await home.settle()
+    assert home.requests(HUBS) == before + 2
+    assert len(refreshes(home)) == 2
+
+
 # Refusals, and what only looks like one
 
 

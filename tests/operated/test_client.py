@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 import gzip
 import json
+from socket import SO_LINGER, SOL_SOCKET
+import struct
 from urllib.parse import quote
 
 import aiohttp
@@ -399,6 +401,33 @@ async def test_answer_that_is_not_sound_http(
     async with raw_server(answer) as url:
         with pytest.raises(OperatedConnectionError):
             await OperatedClient(session, url, token_source).hubs()
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+async def test_request_is_not_repeated_when_a_connection_in_use_breaks(
+    session: aiohttp.ClientSession, socket_enabled: None, reset: bool
+) -> None:
+    requests = 0
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK + b"Content-Length: 2\r\n\r\n[]")
+        await reader.readuntil(b"\r\n\r\n")
+        requests += 1
+        if reset:
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, linger)
+        writer.close()
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        client = OperatedClient(session, url, token_source)
+        await client.hubs()
+        reason = "ClientOSError" if reset else "ServerDisconnectedError"
+        with pytest.raises(OperatedConnectionError, match=reason):
+            await client.hubs()
+    assert requests == 1
 
 
 # Content
