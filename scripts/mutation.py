@@ -15,6 +15,7 @@ import gc
 import hashlib
 from itertools import pairwise
 import json
+import logging
 import os
 from pathlib import Path
 import resource
@@ -126,6 +127,7 @@ class Trial:
         self.mutants, self.explained, self.tests = mutants, explained, tests
         self.outcomes: dict[str, list[Mutant]] = defaultdict(list)
         self.killers: dict[str, list[str]] = defaultdict(list)
+        self.left: list[Mutant] = []
         self.ended = ["survived"]
         self.started = time.monotonic()
 
@@ -133,16 +135,16 @@ class Trial:
         self.items = {item.nodeid: item for item in session.items}
         for test, item in self.items.items():
             item.add_marker(pytest.mark.timeout(10 + 10 * self.tests[test]["seconds"]))
+        logging.getLogger().handlers.clear()
         # One test imports and caches what all of them need.
         self.run_test(next(item for test, item in self.items.items() if "test_init" in test), None)
         gc.unfreeze()  # or else the garbage collector would not find all functions
         self.functions = {path: functions_of(path) for path in {one.path for one in self.mutants}}
         gc.freeze()
         with tempfile.TemporaryDirectory() as folder:
-            # Most are noticed by the first few tests; the rest is left for the end.
-            for limit in (FEW, None):
-                left = self.mutants if limit else self.outcomes.pop("survived", [])
-                self.try_all(left, limit, Path(folder))
+            self.try_all(self.mutants, FEW, Path(folder))
+            print(f"{len(self.left)} mutants are left for more tests", flush=True)
+            self.try_all(self.left, None, Path(folder))
         return True
 
     def try_all(self, mutants: list[Mutant], limit: int | None, folder: Path) -> None:
@@ -159,12 +161,14 @@ class Trial:
             mutant, note = running.pop(pid), folder / str(pid)
             if os.WIFSIGNALED(status):
                 self.tell(mutant, "timeout")
-            elif note.exists():
-                outcome, *killer = json.loads(note.read_text())
-                self.killers[mutant.function] += killer
-                self.tell(mutant, outcome)
+                continue
+            # Written unless something is wrong with the mutation testing itself.
+            outcome, *killer = json.loads(note.read_text())
+            self.killers[mutant.function] += killer
+            if outcome == "survived" and limit and mutant.name not in self.explained:
+                self.left.append(mutant)
             else:
-                raise RuntimeError(f"no outcome of {mutant.name}")
+                self.tell(mutant, outcome)
 
     def run_test(self, item: pytest.Item, following: pytest.Item | None) -> None:
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
