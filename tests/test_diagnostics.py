@@ -1,5 +1,6 @@
 """What a user can attach to a report: all that tells the shape, nothing that tells who."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 import json
 from typing import Any
@@ -13,6 +14,19 @@ from homeassistant.helpers import device_registry as dr
 
 from .home import HUBS, Home
 from .simulator import Fault
+
+HARMLESS_KEYS = [
+    *("direction", "error", "event", "firmware", "hardwareversion", "otp", "product", "type"),
+]
+IDENTIFYING_KEYS = [
+    *("spaceid", "ids", "name", "number", "serial", "mac", "ip", "address"),
+    *("email", "phone", "token", "secret", "key", "code"),
+]
+HARMLESS_TEXTS = [
+    *("true", "false", "on", "off", "yes", "no", "in", "out", "none", "null", "unknown"),
+    *("normal", "low", "high", "critical", "idle", "charging", "full"),
+    *("-1234,567 kWh", "+5%", "21.5°C"),
+]
 
 
 async def download(home: Home, device_id: str | None = None) -> Any:
@@ -131,15 +145,29 @@ async def test_diagnostics_of_the_account_device_hold_no_hub(
         ),
         ({"ids": ["on", 3]}, {"ids": [REDACTED, REDACTED]}),
         ({"anna@example.com": 1}, {f"{REDACTED} 1": 1}),
-        ({"product": "O-PC-4"}, {"product": "O-PC-4"}),
+        *(({key: "Vendor's word"}, {key: "Vendor's word"}) for key in HARMLESS_KEYS),
+        *(
+            ({key: 7, key.upper(): "on"}, {key: REDACTED, key.upper(): REDACTED})
+            for key in IDENTIFYING_KEYS
+        ),
+        (HARMLESS_TEXTS, HARMLESS_TEXTS),
+        (["x5%", "12345", "5 Anna", "idlex"], [REDACTED] * 4),
+        ({"Port_a1": 1, "a" * 40 + "123": 2}, {"Port_a1": 1, "a" * 40 + "123": 2}),
+        ({"a": 1, "a" * 41: 2, "a1234": 3}, {"a": 1, f"{REDACTED} 2": 2, f"{REDACTED} 3": 3}),
     ],
 )
 def test_shape_and_figures_stay_and_names_go(told: Any, kept: Any) -> None:
     assert redacted(told) == kept
 
 
-def test_what_is_nested_absurdly_deep_is_cut() -> None:
-    nested: Any = 1
+@pytest.mark.parametrize("nest", [lambda json: [json], lambda json: {"a": json}])
+def test_what_is_nested_absurdly_deep_is_cut(nest: Callable[[Any], Any]) -> None:
+    deepest: Any = 1
+    for _ in range(12):
+        deepest = nest(deepest)
+    assert redacted(deepest) == deepest
+    cut = json.dumps(nest(deepest)).replace("1", f'"{REDACTED}"')
+    assert json.dumps(redacted(nest(deepest))) == cut
     for _ in range(900):
-        nested = [nested]
-    assert REDACTED in json.dumps(redacted(nested))
+        deepest = nest(deepest)
+    assert REDACTED in json.dumps(redacted(deepest))

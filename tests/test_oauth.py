@@ -124,7 +124,7 @@ async def test_code_is_exchanged_as_a_form_with_a_code_verifier(home: Home) -> N
     assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
     [form] = exchanges(home)
     verifier = base64.b64decode(form.pop("codeVerifier"), validate=True)
-    assert len(verifier) >= 32
+    assert len(verifier) == 48
     assert form.pop("code").startswith("code-")
     assert form == {
         "grant_type": "authorization_code",
@@ -294,6 +294,7 @@ async def test_absurd_lifetime_is_replaced_by_a_sane_one(
 ) -> None:
     home.simulator.fail("POST", TOKEN, edited(expires_in=stated), times=None)
     await expect_lifetime(home, seconds)
+    assert token(home)["expires_in"] == seconds
 
 
 async def test_lifetime_of_thousands_of_digits_costs_no_tokens(home: Home) -> None:
@@ -434,6 +435,18 @@ async def test_token_refused_although_it_is_new_asks_to_sign_in_again(
     assert len(refreshes(home)) == 1
 
 
+async def test_token_endpoint_that_hangs_for_one_account_holds_up_no_other(home: Home) -> None:
+    await home.link()
+    await home.add("Second Organisation")
+    held, before = Held(), home.requests(HUBS)
+    await poll_until(home, held)
+    await home.until(lambda: home.requests(HUBS) == before + 1)
+    held.release.set()
+    await home.settle()
+    assert home.requests(HUBS) == before + 2
+    assert len(refreshes(home)) == 2
+
+
 # Refusals, and what only looks like one
 
 
@@ -483,6 +496,7 @@ async def test_outage_of_the_token_endpoint_passes_without_a_new_sign_in(
     # As after a restart in the meantime.
     await home.hass.config_entries.async_reload(entry.entry_id)
     assert entry.state is ConfigEntryState.SETUP_RETRY
+    assert entry.error_reason_translation_placeholders == {"domain": "ochno"}
     assert (token(home), reauths(home)) == (old, 0)
     assert len(refreshes(home)) == 3
     home.simulator.clear_faults()

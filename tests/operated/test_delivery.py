@@ -91,5 +91,5 @@ def test_verification_tokens_are_read(message: Any, tokens: tuple[str, ...]) -> 
     ids=lambda body: repr(body[:12]),
 )
 def test_what_is_no_json_object_is_an_error(body: bytes) -> None:
-    with pytest.raises(OperatedResponseError):
+    with pytest.raises(OperatedResponseError, match=r"^(not JSON|not an object)$"):
         Delivery.from_body(body)

@@ -263,6 +263,16 @@ async def test_state_without_active_port_has_none_active(
     assert [one.active for one in read_hub.ports] == [False] * 4
 
 
+@pytest.mark.parametrize("number", range(5))
+async def test_hub_with_another_active_port(
+    client: OperatedClient, hub: SimHub, number: int
+) -> None:
+    read_hub = (await read(client, hub)).with_active_port(number)
+    assert read_hub.active_port == number
+    assert [one.active for one in read_hub.ports] == [one == number for one in (1, 2, 3, 4)]
+    assert [one.connected for one in read_hub.ports] == [True, False, False, False]
+
+
 @pytest.mark.parametrize(
     ("connected", "ports"),
     [
@@ -303,7 +313,7 @@ async def test_what_is_plugged_in(
 async def test_usb_connection(
     client: OperatedClient, hub: SimHub, json: Any, connection: tuple[Any, ...]
 ) -> None:
-    hub.connections = {"usb9": json, "odd": [], "odder": 1, " ": None}
+    hub.connections = {"odd": [], "odder": 1, " ": None, "usb9": json}
     read_hub = await read(client, hub)
     [found] = read_hub.connections
     assert (found.name, found.connected, found.type, found.direction) == ("usb9", *connection)
