@@ -1,6 +1,7 @@
 """Home Assistant and the simulator, both real, on loopback."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 import logging
 import os
 from pathlib import Path
@@ -8,13 +9,16 @@ from pathlib import Path
 from freezegun.api import FrozenDateTimeFactory
 from hypothesis import HealthCheck, settings
 import pytest
+from pytest_homeassistant_custom_component.common import MockUser
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
+from homeassistant.auth.models import Credentials
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.setup import async_setup_component
 
-from .home import Home
+from .canaries import Canaries
+from .home import FRONTEND, Home
 from .simulator import Simulator
 
 settings.register_profile(
@@ -27,6 +31,16 @@ if profile := os.environ.get("HYPOTHESIS_PROFILE"):
 logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
 # The tests' stand-in for the disk logs whatever is written, tokens included.
 logging.getLogger("pytest_homeassistant_custom_component.common").setLevel(logging.WARNING)
+# The canaries read all of the log; what pytest shows of it is from `log_level` on.
+logging.getLogger().setLevel(logging.DEBUG)
+
+
+@pytest.fixture(autouse=True)
+def canaries() -> Iterator[Canaries]:
+    """Fail every test in which a secret is seen outside."""
+    with Canaries() as canaries:
+        yield canaries
+    assert canaries.found() == []
 
 
 @pytest.fixture(autouse=True)
@@ -46,10 +60,26 @@ def hass_config_dir(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def simulator(socket_enabled: None) -> AsyncIterator[Simulator]:
+async def hass_access_token(
+    hass: HomeAssistant, hass_admin_user: MockUser, hass_admin_credential: Credentials
+) -> str:
+    """Let the user stay signed in to Home Assistant for all the hours that a test lets pass."""
+    await hass.auth.async_link_user(hass_admin_user, hass_admin_credential)
+    token = await hass.auth.async_create_refresh_token(
+        hass_admin_user,
+        FRONTEND,
+        credential=hass_admin_credential,
+        access_token_expiration=timedelta(days=30),
+    )
+    return hass.auth.async_create_access_token(token)
+
+
+@pytest.fixture
+async def simulator(socket_enabled: None, canaries: Canaries) -> AsyncIterator[Simulator]:
     """Ochno Operated, running."""
     async with Simulator() as simulator:
         yield simulator
+    canaries.watch(simulator)
 
 
 @pytest.fixture
@@ -58,7 +88,8 @@ async def home(
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     freezer: FrozenDateTimeFactory | None,
-) -> Home:
+    canaries: Canaries,
+) -> AsyncIterator[Home]:
     """Home Assistant without the integration."""
     for component in (
         "config",
@@ -68,7 +99,8 @@ async def home(
         "system_health",
     ):
         assert await async_setup_component(hass, component, {})
-    return Home(hass, await hass_client(), simulator, freezer)
+    yield Home(hass, await hass_client(), simulator, freezer, canaries)
+    canaries.look_at(hass)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+import traceback
 from typing import Any
 
 from aiohttp.test_utils import TestClient
@@ -20,6 +21,7 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 
+from .canaries import Canaries
 from .simulator import Simulator
 
 FLOWS = "/api/config/config_entries/flow"
@@ -39,6 +41,7 @@ class Home:
     client: TestClient[Any, Any]
     simulator: Simulator
     freezer: FrozenDateTimeFactory | None
+    canaries: Canaries
 
     async def add_credentials(
         self, client_id: str = "home-assistant", secret: str | None = None, name: str = "Simulator"
@@ -56,8 +59,10 @@ class Home:
         async with self.client.request(
             method, path, json=json, headers={"HA-Frontend-Base": FRONTEND}
         ) as response:
-            assert response.status == 200, await response.text()
-            return await response.json()
+            text = await response.text()
+            self.canaries.tell(f"answer to {method} {path}", text)
+            assert response.status == 200, text
+            return orjson.loads(text)
 
     async def start(self, **extra: Any) -> Step:
         """Open the dialog that adds the integration."""
@@ -105,7 +110,13 @@ class Home:
     async def call(self, platform: str, action: str, hub: str, key: str, **data: Any) -> None:
         """Do something with a hub's entity, as the frontend does, and wait for its end."""
         target = {"entity_id": self.entity_id(platform, hub, key)}
-        await self.hass.services.async_call(platform, action, data, blocking=True, target=target)
+        try:
+            await self.hass.services.async_call(
+                platform, action, data, blocking=True, target=target
+            )
+        except Exception as err:
+            self.canaries.tell(f"error of {action}", "".join(traceback.format_exception(err)))
+            raise
 
     async def be_reachable(self) -> None:
         """Have an address on the internet that the simulator can deliver to."""

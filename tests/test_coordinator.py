@@ -302,15 +302,6 @@ async def test_failing_setup_says_why_and_is_tried_again(
     assert reauth_flows(home) == []
 
 
-async def test_server_that_is_down_and_comes_up(home: Home, entry: ConfigEntry) -> None:
-    await home.simulator.stop()
-    await home.poll()
-    assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
-    await home.simulator.start()
-    await home.poll()
-    assert home.state("sensor", "Boardroom", "active_port") == "1"
-
-
 async def test_poll_that_gets_no_answer_is_given_up(
     home: Home, entry: ConfigEntry, log: Log
 ) -> None:

@@ -22,7 +22,9 @@ async def download(home: Home, device_id: str | None = None) -> Any:
         path += f"/device/{device_id}"
     async with home.client.get(path) as response:
         assert response.status == HTTPStatus.OK, await response.text()
-        return json.loads(await response.text())["data"]
+        text = await response.text()
+        home.canaries.tell("diagnostics", text)
+        return json.loads(text)["data"]
 
 
 async def test_diagnostics_tell_how_the_account_is_linked(home: Home, entry: ConfigEntry) -> None:

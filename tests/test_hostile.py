@@ -70,7 +70,7 @@ async def check_house(hass: HomeAssistant, websocket: Any) -> None:
 
 
 @pytest.mark.parametrize("access", ["read", "control"])
-@examples(30, thorough=2_000)
+@examples(30, thorough=500)
 @given(
     hubs=HUB_LISTS,
     spaces=SPACE_LISTS,
@@ -146,7 +146,7 @@ async def test_token_answer_is_refused_or_leaves_usable_tokens(
     check_log(caplog)
 
 
-@examples(20, thorough=2_000)
+@examples(20, thorough=500)
 @given(account=PEOPLE, user=PEOPLE)
 async def test_account_is_linked_or_refused_whatever_is_said_of_it(
     hass: HomeAssistant, home: Home, caplog: pytest.LogCaptureFixture, account: Any, user: Any

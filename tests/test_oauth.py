@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 import gc
 import json
 import logging
-import re
 import time
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -18,6 +17,7 @@ from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 
+from .canaries import Canaries
 from .home import FRONTEND, Home, Step
 from .simulator import Application, Fault, Simulator
 
@@ -372,6 +372,42 @@ async def test_tokens_refused_to_several_requests_at_once_are_renewed_once(home:
     assert port_1(home) == "on"
 
 
+async def test_everything_at_once_when_the_token_ends_renews_it_once(home: Home) -> None:
+    home.simulator.settings.command_delay = 0
+    await home.be_reachable()
+    await home.link(access="control")
+    await home.settle()
+    hub = home.simulator.hub("Boardroom")
+    await home.simulator.deliver(hub, "hub:temp", {})
+    home.simulator.requests.clear()
+    held = Held()
+    # With the poll begins the fetch that the delivery asked for.
+    await poll_until(home, held)
+    command = asyncio.create_task(
+        home.call("select", "select_option", "Boardroom", "active_port", option="3")
+    )
+    diagnostics = asyncio.create_task(
+        home.request("GET", f"/api/diagnostics/config_entry/{home.entry.entry_id}")
+    )
+    for _ in range(300):
+        await asyncio.sleep(0)
+    assert [request.path for request in home.simulator.requests] == [TOKEN]
+    assert not command.done()
+    assert not diagnostics.done()
+    held.release.set()
+    await command
+    answers = (await diagnostics)["data"]["answers"]
+    await home.settle()
+    assert len(refreshes(home)) == 1
+    assert {request.status for request in home.simulator.requests} == {200}
+    asked = {(request.method, request.path) for request in home.simulator.requests}
+    assert asked >= {("GET", HUBS), ("GET", f"{HUBS}/{hub.id}"), ("PUT", f"{HUBS}/{hub.id}/state")}
+    assert all(isinstance(answer, dict | list) for answer in answers.values()), answers
+    assert hub.active == 3
+    assert home.state("select", "Boardroom", "active_port") == "3"
+    assert reauths(home) == 0
+
+
 async def test_refused_token_is_not_tried_again_while_it_cannot_be_renewed(
     home: Home, entry: ConfigEntry
 ) -> None:
@@ -406,7 +442,7 @@ def error(status: int, text: str) -> Fault:
 
 
 OUTAGES = {
-    **{str(status): Fault.status(status) for status in (403, 404, 408, 418, 429, 500, 502, 503)},
+    "503": Fault.status(503),
     "403 in OAuth's words": error(403, '{"error": "access_denied"}'),
     **{
         f"400 {word}": error(400, f'{{"error": "{word}"}}')
@@ -414,20 +450,12 @@ OUTAGES = {
     },
     "400 list": error(400, '["invalid_grant"]'),
     "400 other object": error(400, '{"blocked": "by policy"}'),
-    "page": Fault.html(),
-    "empty": Fault.empty(),
     "list": Fault.body("[]"),
     "data is a list": Fault.body('{"data": []}'),
     "no token": Fault.body("{}"),
     "token is null": Fault.body('{"access_token": null, "refresh_token": "x"}'),
     "token is empty": Fault.body('{"access_token": "", "refresh_token": "x"}'),
     "token no header can carry": Fault.body('{"access_token": "a\\nb", "refresh_token": "x"}'),
-    "nested": Fault.nested(),
-    "not UTF-8": Fault.bad_utf8(),
-    "not gzip": Fault.bad_gzip(),
-    "reset": Fault.reset(),
-    "redirect": Fault.redirect("http://127.0.0.1:9/"),
-    "redirect loop": Fault.redirect_loop(),
 }
 REFUSALS = {
     "400 invalid_grant": error(400, '{"error": "invalid_grant"}'),
@@ -466,13 +494,13 @@ async def test_outage_of_the_token_endpoint_passes_without_a_new_sign_in(
     assert "Unexpected" not in caplog.text
 
 
-async def test_outage_ends_within_one_poll_without_a_restart(
+async def test_answer_that_does_not_end_is_not_read_to_the_end(
     home: Home, entry: ConfigEntry
 ) -> None:
-    await home.simulator.stop()
+    home.simulator.fail("POST", TOKEN, Fault.huge(50_000_000))
     await home.wait(LIFETIME)
-    assert port_1(home) == "unavailable"
-    await home.simulator.start()
+    [answered] = [one.status for one in home.simulator.requests if one.path == TOKEN][1:]
+    assert answered is None
     await home.poll()
     assert port_1(home) == "on"
     assert reauths(home) == 0
@@ -601,10 +629,11 @@ async def test_unloading_during_a_refresh_that_fails_leaves_no_error_in_the_log(
     assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == []
 
 
-async def test_no_secret_is_ever_logged(home: Home, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+async def test_no_secret_of_a_spoilt_token_answer_is_ever_seen(
+    home: Home, canaries: Canaries
+) -> None:
+    canaries.add({"made-up-1", "made-up-2", "wrong-secret"})
     home.simulator.settings.token_lifetime = 60
-    secrets: set[str] = {"made-up-1", "made-up-2", "wrong-secret"}
     spoilt = [
         Fault.body('{"access_token": "made-up-1"}'),
         Fault.body('{"access_token": ["made-up-1"], "refresh_token": "made-up-2"}'),
@@ -622,7 +651,6 @@ async def test_no_secret_is_ever_logged(home: Home, caplog: pytest.LogCaptureFix
         assert (await home.add())["type"] == "abort"
     assert (await home.add())["type"] == "create_entry"
     for fault in spoilt:
-        secrets |= {token(home)["access_token"], token(home)["refresh_token"]}
         home.simulator.fail("POST", TOKEN, fault)
         await home.wait(60)
         if reauths(home):
@@ -632,12 +660,3 @@ async def test_no_secret_is_ever_logged(home: Home, caplog: pytest.LogCaptureFix
     home.simulator.revoke_access()
     await home.poll()
     assert (await sign_in_again(home))["reason"] == "reauth_successful"
-    for form in exchanges(home) + refreshes(home):
-        keys = form.keys() & {"code", "codeVerifier", "client_secret", "refresh_token"}
-        secrets |= {form[key] for key in keys}
-    for request in home.simulator.requests:
-        secrets.add(request.headers.get("Authorization", "Bearer made-up-1").split()[1])
-    assert len(secrets) > 40
-    assert "custom_components.ochno" in caplog.text
-    assert [secret for secret in secrets if secret in caplog.text] == []
-    assert re.findall(r"\b(?:at|rt|code)-[\w-]{20,}", caplog.text) == []

@@ -21,7 +21,7 @@ class PushState(StrEnum):
     OFF = "off"
     NO_URL = "no_url"
     REFUSED = "refused"
-    UNAVAILABLE = "unavailable"
+    FAILING = "failing"
 
 
 class Access(StrEnum):

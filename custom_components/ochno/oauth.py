@@ -37,6 +37,8 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
 from .const import CONF_SERVER, DOMAIN, PRODUCTION, Access
+from .operated.client import read_body
+from .operated.errors import OperatedResponseError
 
 READ_SCOPES: Final = ("sub", "email", "hubs:read", "accounts:read")
 SCOPES: Final = {Access.READ: READ_SCOPES, Access.CONTROL: (*READ_SCOPES, "hubs:write")}
@@ -120,7 +122,9 @@ class OchnoImplementation(AuthImplementation):
                 # A redirect would carry the client secret to another host.
                 allow_redirects=False,
             ) as response:
-                body = await response.read()
+                body = await read_body(response)
+        except OperatedResponseError as err:
+            raise UnknownTokenAnswerError(domain=DOMAIN) from err
         except (aiohttp.ClientError, TimeoutError) as err:
             raise OAuth2TokenRequestConnectionError(domain=DOMAIN) from err
         try:

@@ -12,7 +12,7 @@ import random
 import secrets
 from typing import Final, TypedDict
 
-from aiohttp.web import Request
+from aiohttp.web import Request, RequestPayloadError
 
 from homeassistant.components import webhook
 from homeassistant.const import EVENT_CORE_CONFIG_UPDATE, EVENT_HOMEASSISTANT_STOP
@@ -44,7 +44,7 @@ GRACE: Final = timedelta(seconds=10)
 STOP_TIMEOUT: Final = 8
 _WHY_POLLING: Final = {
     PushState.NO_URL: "there is no https address that the internet can reach",
-    PushState.UNAVAILABLE: "a change was not delivered",
+    PushState.FAILING: "a change was not delivered",
 }
 _MAX_BODY: Final = 256 * 1024
 _TOKEN_NAMES: Final = ("verificationtoken", "xverificationtoken")
@@ -121,10 +121,11 @@ class OchnoPush:
         self._schedule(None)
         self._forget_unannounced()
         self._coordinator.on_change_by_poll = None
-        webhook.async_unregister(self._hass, self._webhook_id)
         with suppress(Exception):
             async with asyncio.timeout(STOP_TIMEOUT), self._lock:
                 await self._unsubscribe()
+        # Not before: Home Assistant logs the id of a webhook that a delivery does not find.
+        webhook.async_unregister(self._hass, self._webhook_id)
         self._ended = True
 
     async def _stop_with_hass(self, _event: Event) -> None:
@@ -183,7 +184,7 @@ class OchnoPush:
             self._url = url
             self._subscription_id = await self._client.subscribe(url, self._token)
             await self._remember()
-        return PushState.UNAVAILABLE if self._doubtful else PushState.ACTIVE
+        return PushState.FAILING if self._doubtful else PushState.ACTIVE
 
     async def _unsubscribe(self) -> None:
         """End the subscription; it is forgotten only when it is surely gone."""
@@ -234,19 +235,19 @@ class OchnoPush:
 
     async def _handle(self, hass: HomeAssistant, webhook_id: str, request: Request) -> None:
         """Take a delivery. It is answered 200 whatever it holds."""
-        if self._subscription_id is None:
+        if self._stopped or self._subscription_id is None:
             return
         body = bytearray()
         # Each look at the content of a cloudhook's request begins anew.
         content = request.content
-        while chunk := await content.read(_MAX_BODY):
-            body += chunk
-            if len(body) > _MAX_BODY:
-                LOGGER.debug("%s: dropped a delivery that is too long", self._entry.title)
-                return
         try:
+            while chunk := await content.read(_MAX_BODY):
+                body += chunk
+                if len(body) > _MAX_BODY:
+                    LOGGER.debug("%s: dropped a delivery that is too long", self._entry.title)
+                    return
             delivery = Delivery.from_body(bytes(body))
-        except OperatedResponseError as err:
+        except (RequestPayloadError, OperatedResponseError) as err:
             LOGGER.debug("%s: dropped a delivery: %s", self._entry.title, err)
             return
         tokens = [
@@ -290,7 +291,7 @@ class OchnoPush:
         """Poll as often as before, and subscribe anew."""
         self._forget_unannounced()
         self._doubtful = True
-        self._report(PushState.UNAVAILABLE, _WHY_POLLING[PushState.UNAVAILABLE])
+        self._report(PushState.FAILING, _WHY_POLLING[PushState.FAILING])
         self._url = None
         self._look_again()
 
@@ -302,7 +303,7 @@ class OchnoPush:
 
 def _state_after(err: Exception) -> PushState:
     refusals = (OperatedUnauthorizedError, OperatedForbiddenError)
-    return PushState.REFUSED if isinstance(err, refusals) else PushState.UNAVAILABLE
+    return PushState.REFUSED if isinstance(err, refusals) else PushState.FAILING
 
 
 async def async_forget_push(hass: HomeAssistant, entry_id: str) -> None:

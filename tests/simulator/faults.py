@@ -140,7 +140,7 @@ class Fault:
             response = web.StreamResponse(headers={"Content-Type": JSON_TYPE})
             await response.prepare(request)
             await response.write(b"[")
-            piece = b" " * 65536
+            piece = b" " * 1_000_000
             for start in range(0, size - 2, len(piece)):
                 await response.write(piece[: size - 2 - start])
             await response.write(b"]")
@@ -270,7 +270,11 @@ class Faults:
                     rule.times -= 1
                     if rule.times <= 0:
                         self._rules.remove(rule)
-                return await rule.fault.misbehave(request, handler, self._waiter())
+                try:
+                    return await rule.fault.misbehave(request, handler, self._waiter())
+                except ConnectionError:
+                    # The caller would not wait for the rest.
+                    return _drop_connection(request)
         return await handler(request)
 
     def _waiter(self) -> Wait:

@@ -112,6 +112,8 @@ class Identity:
         self._refresh: dict[str, Grant] = {}
         self._spent: dict[str, Grant] = {}
         self._verifiers: set[str] = set()
+        # Every code and token ever issued, also those that are no longer good.
+        self.issued: set[str] = set()
 
     def routes(self) -> Iterable[web.RouteDef]:
         """Return the endpoints."""
@@ -123,6 +125,7 @@ class Identity:
         """Return an authorization code, good once and for 60 seconds."""
         code = f"code-{secrets.token_urlsafe(24)}"
         self._codes[code] = (grant, time.time() + CODE_LIFETIME)
+        self.issued.add(code)
         return code
 
     def expire_access_tokens(self) -> None:
@@ -263,6 +266,7 @@ class Identity:
         ):
             answer["refresh_token"] = f"rt-{secrets.token_urlsafe(32)}"
             self._refresh[answer["refresh_token"]] = grant
+        self.issued |= {answer[key] for key in ("access_token", "refresh_token") if key in answer}
         if settings.scope_in_answer:
             answer["scope"] = " ".join(grant.scopes)
         if settings.lifetime_form != "absent":

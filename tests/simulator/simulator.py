@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
+from urllib.parse import parse_qsl
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDictProxy
+import orjson
 from yarl import URL
 
 from .answers import Handler, express
@@ -23,6 +25,13 @@ from .signin import SignIn
 from .subscriptions import Delivery, Subscriptions
 
 HOST = "127.0.0.1"
+SECRET_FIELDS: Final = (
+    "code",
+    "codeVerifier",
+    "client_secret",
+    "refresh_token",
+    "verificationToken",
+)
 
 
 @dataclass(eq=False)
@@ -38,6 +47,17 @@ class Request:
     body: str
     status: int | None = None
 
+    def secrets(self) -> Iterable[str]:
+        """Return the secrets that it brought; a webhook's address ends in one."""
+        yield self.headers.get("Authorization", "").partition(" ")[2]
+        try:
+            body = orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            body = dict(parse_qsl(self.body))
+        if isinstance(body, dict):
+            yield from (str(body[field]) for field in SECRET_FIELDS if field in body)
+            yield str(body.get("webhookUrl", "")).rpartition("/")[2]
+
 
 class Simulator:
     """Ochno Operated on 127.0.0.1; use it as an async context manager or start and stop it.
@@ -51,6 +71,9 @@ class Simulator:
         self.port = port
         self.settings = Settings()
         self.requests: list[Request] = []
+        # Both are kept when a test clears the requests.
+        self.paths: set[str] = set()
+        self._received: set[str] = set()
         self.cloud = Cloud(hubs=hubs)
         self.identity = Identity(self.cloud, self.settings)
         self._background = Background()
@@ -169,6 +192,12 @@ class Simulator:
         """Forget all faults; requests that hang are dropped, those that wait are answered."""
         self._faults.clear()
 
+    def secrets(self) -> set[str]:
+        """Return all that nobody else may see: what was issued or sent here, and who is who."""
+        users = {user.email for user in self.cloud.users.values()}
+        clients = {application.client_secret for application in self.applications.values()}
+        return self.identity.issued | self._received | users | clients - {""}
+
     def revoke_access(self) -> None:
         """Kill all codes and tokens, so that only a new sign-in helps."""
         self.identity.revoke()
@@ -231,6 +260,8 @@ class Simulator:
         text = (await request.read()).decode(errors="replace")
         record = Request(request.method, request.raw_path, request.headers, text)
         self.requests.append(record)
+        self.paths.add(record.path)
+        self._received.update(record.secrets())
         response = await handler(request)
         if request.transport is not None and not request.transport.is_closing():
             record.status = response.status

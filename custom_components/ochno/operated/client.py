@@ -129,7 +129,7 @@ class OperatedClient:
                 middlewares=(_send_once,),
             ) as response:
                 _raise_for_status(response)
-                return await _read(response)
+                return await read_body(response)
         except (aiohttp.ClientError, TimeoutError) as err:
             raise OperatedConnectionError(type(err).__name__) from err
 
@@ -148,7 +148,8 @@ async def _send_once(
         raise OperatedConnectionError(type(err).__name__) from err
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def read_body(response: aiohttp.ClientResponse) -> bytes:
+    """Read the whole body. Raises OperatedResponseError if it is longer than any answer can be."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk

@@ -1,0 +1,152 @@
+"""The way to the simulator as it is on the internet: a name, a certificate, and a port."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+import socket
+import ssl
+from typing import Final, Self, override
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+import pytest
+
+from homeassistant.helpers import aiohttp_client
+from homeassistant.util import ssl as ssl_util
+
+NAME: Final = "operated.test"
+HOST: Final = "127.0.0.1"
+
+
+class Front(AbstractResolver):
+    """An https server that passes everything on, and the only name that Home Assistant can find."""
+
+    def __init__(self, behind: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Pass everything on to a port of this machine."""
+        self._behind = behind
+        self._known = True
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._trusted, self._untrusted = (_certificate(folder / name) for name in ("good", "bad"))
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self._port = 0
+        trusting = ssl.create_default_context(cafile=str(self._trusted))
+        monkeypatch.setattr(ssl_util, "client_context", lambda *_: trusting)
+        monkeypatch.setattr(aiohttp_client, "_async_make_resolver", lambda _: self)
+        self.faults: dict[str, Callable[[], None]] = {
+            "connection refused": self._refuse,
+            "unknown name": self._forget_name,
+            "untrusted certificate": self._change_certificate,
+        }
+
+    @property
+    def url(self) -> str:
+        """The address, without a slash at the end."""
+        return f"https://{NAME}:{self._port}"
+
+    async def __aenter__(self) -> Self:
+        await self.heal()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.fail("connection refused")
+
+    async def fail(self, fault: str) -> None:
+        """Let nobody through from now on, and end the connections that there are."""
+        self.faults[fault]()
+        connections = list(self._connections)
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+    async def heal(self) -> None:
+        """Let everybody through."""
+        self._known = True
+        self._context.load_cert_chain(self._trusted)
+        if self._server is None:
+            self._server = await asyncio.start_server(
+                self._accept, HOST, self._port, ssl=self._context
+            )
+            self._port = self._server.sockets[0].getsockname()[1]
+
+    def _refuse(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _forget_name(self) -> None:
+        self._known = False
+
+    def _change_certificate(self) -> None:
+        self._context.load_cert_chain(self._untrusted)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.current_task()
+        assert connection is not None
+        self._connections.add(connection)
+        connection.add_done_callback(self._connections.discard)
+        inner_reader, inner_writer = await asyncio.open_connection(HOST, self._behind)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_pass_on(reader, inner_writer))
+                group.create_task(_pass_on(inner_reader, writer))
+        finally:
+            inner_writer.transport.abort()
+            writer.transport.abort()
+
+    @override
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        if host != NAME or not self._known:
+            raise OSError(None, "Domain name not found")
+        return [
+            ResolveResult(
+                hostname=host, host=HOST, port=port, family=socket.AF_INET, proto=0, flags=0
+            )
+        ]
+
+    @override
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+    # Home Assistant keeps its own resolver from being closed too early.
+    real_close = close
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while piece := await reader.read(65536):
+        writer.write(piece)
+        await writer.drain()
+    writer.close()
+
+
+def _certificate(path: Path) -> Path:
+    """Write a certificate that nobody else vouches for, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
+    public = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=3650))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
+        .add_extension(public, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return path
