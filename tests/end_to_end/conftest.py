@@ -19,7 +19,7 @@ PYTHONS = {
     "newest": ROOT / ".venvs" / "newest" / "bin" / "python",
 }
 FOLDER = ROOT / ".end_to_end"
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = ("chromium", "google-chrome")
 # Without these it asks for hosts on the internet as soon as it starts.
 ARGUMENTS = (
     "--no-sandbox",
@@ -30,7 +30,7 @@ ARGUMENTS = (
     "--disable-sync",
 )
 
-TIMEOUT = 20_000
+TIMEOUT = 60_000
 
 expect.set_options(timeout=TIMEOUT)
 

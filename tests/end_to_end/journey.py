@@ -174,8 +174,6 @@ async def test_account_can_be_made_read_only(browser: Browser) -> None:
 async def test_removed_integration_leaves_nothing_behind(browser: Browser) -> None:
     await choose_from_menu(browser, "Delete")
     await browser.page.get_by_role("button", name="Delete", exact=True).last.click()
-    await browser.sees("Would you like to also delete application credentials")
-    await browser.page.get_by_role("button", name="Remove", exact=True).click()
     await expect(browser.page.get_by_text("No entries")).to_be_visible()
     await browser.open("/config/devices/dashboard")
     await browser.sees("No devices")
