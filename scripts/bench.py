@@ -12,18 +12,9 @@ from typing import Any
 
 import aiohttp
 from crash import crash
-from demo import (
-    HOME_ASSISTANT,
-    SIMULATOR,
-    DemoError,
-    Socket,
-    add_credentials,
-    check_port_free,
-    prepare,
-    say,
-    start,
-)
+from house import DemoError, House, Socket, add_credentials, say, start
 
+HOUSE = House()
 HUBS = 200
 SECONDS = 30
 # Events a second. Polled, each hub changes once: of more, polling would see but the last.
@@ -48,7 +39,7 @@ async def toggle(
 
 
 async def post(session: aiohttp.ClientSession, path: str, body: Any) -> None:
-    async with session.post(SIMULATOR + path, json=body) as answer:
+    async with session.post(HOUSE.simulator + path, json=body) as answer:
         answer.raise_for_status()
 
 
@@ -68,15 +59,13 @@ async def changes(websocket: Socket, entities: dict[str, str]) -> dict[str, list
 
 
 async def push(way: str) -> None:
-    for port in (8123, 8124):
-        check_port_free(port)
-    prepare("https://home.example" if way == "pushed" else HOME_ASSISTANT)
+    HOUSE.prepare("https://home.example" if way == "pushed" else HOUSE.home_assistant)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        home_assistant, websocket = await start(stack, session, HUBS)
+        home_assistant, websocket = await start(stack, session, HOUSE, HUBS)
         await add_credentials(websocket)
         await home_assistant.link("read")
-        async with session.get(f"{SIMULATOR}/simulator/state") as answer:
+        async with session.get(f"{HOUSE.simulator}/simulator/state") as answer:
             rooms = (await answer.json())["rooms"]
         hubs = [hub["id"] for room in rooms for hub in room["hubs"] if hub["ports"] == 4][-HUBS:]
         registry = await websocket.command("config/entity_registry/list")

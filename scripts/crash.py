@@ -16,25 +16,21 @@ from urllib.parse import parse_qsl
 
 import aiohttp
 from aiohttp import web
-from demo import (
-    CONFIG,
-    HOME_ASSISTANT,
+from house import (
     ROOT,
     DemoError,
     HomeAssistant,
+    House,
     add_credentials,
-    check_port_free,
-    prepare,
-    running,
     say,
     start_home_assistant,
-    wait_for,
 )
 
 sys.path.insert(0, str(ROOT))
 
 from tests.simulator import Fault, Simulator
 
+HOUSE = House()
 TOKEN = "/identity/oauth/v2/token"  # noqa: S105 - a path
 TOKEN_LIFETIME = 20
 # Seconds. A cloud is not as near as this machine.
@@ -142,13 +138,11 @@ class Crashes:
 
     async def round(self, home_assistant: HomeAssistant, *, aimed: bool, last: bool) -> None:
         """Start, see what came of the kill before, and kill again."""
-        log = CONFIG / "hass.log"
-        arguments = ("homeassistant", "--config", str(CONFIG))
-        async with running("Home Assistant", *arguments, log=log) as process:
+        async with HOUSE.run_home_assistant() as process:
             if not aimed and not last and self.random.random() < 1 / 3:
                 await asyncio.sleep(self.random.uniform(0, 12))
                 return await self.kill(process, "while it started")
-            await wait_for(self.session, HOME_ASSISTANT + "/api/onboarding", process, log)
+            await HOUSE.answers(self.session, process)
             state = await came_back(home_assistant, process)
             if state != "loaded" or self.refreshes.cause():
                 self.failures.append(self.refreshes.cause() or f"other: {state}")
@@ -188,15 +182,13 @@ class Crashes:
 
 
 async def crash(kills: int, seed: int, *, aimed: bool) -> None:
-    for port in (8123, 8124):
-        check_port_free(port)
-    prepare(HOME_ASSISTANT)
-    simulator = Simulator(port=8124)
+    HOUSE.prepare(HOUSE.home_assistant)
+    simulator = Simulator(port=HOUSE.simulator_port)
     simulator.settings.token_lifetime = TOKEN_LIFETIME
     async with aiohttp.ClientSession() as session, simulator:
         crashes = Crashes(session, simulator, seed)
         async with AsyncExitStack() as stack:
-            home_assistant, websocket = await start_home_assistant(stack, session)
+            home_assistant, websocket = await start_home_assistant(stack, session, HOUSE)
             await add_credentials(websocket)
             token = await websocket.command(
                 "auth/long_lived_access_token", client_name="crash", lifespan=2

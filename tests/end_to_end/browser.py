@@ -1,0 +1,65 @@
+"""What a user does with mouse and keyboard in Home Assistant's frontend."""
+
+from dataclasses import dataclass, field
+import re
+
+from house import House
+from playwright.async_api import ConsoleMessage, Locator, Page, expect
+
+
+@dataclass(kw_only=True)
+class Browser:
+    """A page of the frontend; `errors` is what its console complained about."""
+
+    house: House
+    page: Page
+    errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Listen to the console, of windows that open later, too."""
+        self.page.context.on("console", self._note)
+        self.page.context.on("weberror", lambda error: self.errors.append(str(error.error)))
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(f"{message.text} ({message.location.get('url')})")
+
+    async def open(self, path: str) -> None:
+        """Go to a page of Home Assistant."""
+        await self.page.goto(self.house.home_assistant + path)
+
+    def button(self, name: str) -> Locator:
+        """Find a button by the words on it, or the beginning of them."""
+        return self.page.get_by_role("button", name=re.compile(f"^{re.escape(name)}")).first
+
+    async def click(self, name: str) -> None:
+        """Press a button."""
+        await self.button(name).click()
+
+    async def fill(self, label: str, text: str) -> None:
+        """Fill in a text field."""
+        name = re.compile(f"^{label}")
+        await self.page.get_by_role("textbox", name=name).first.fill(text)
+
+    async def pick(self, picker: str, text: str, option: str) -> None:
+        """Open a list with a search field, and choose what the search finds."""
+        await self.button(picker).click()
+        await self.page.get_by_role("dialog").get_by_role("textbox").last.fill(text)
+        await self.page.get_by_role("option", name=re.compile(option)).first.click()
+
+    async def sees(self, text: str | re.Pattern[str]) -> None:
+        """Wait until a text is to be seen."""
+        await expect(self.page.get_by_text(text).first).to_be_visible()
+
+    async def state(self, name: str, state: str) -> None:
+        """Wait until the device page shows an entity in a state."""
+        row = self.page.locator(
+            "hui-generic-entity-row", has=self.page.get_by_text(name, exact=True)
+        )
+        await expect(row.first).to_contain_text(state)
+
+    async def submit_to_sign_in(self, name: str = "Submit") -> Page:
+        """Press a button that leads to the sign-in page of Ochno Operated; return its window."""
+        async with self.page.context.expect_page() as opened:
+            await self.click(name)
+        return await opened.value
