@@ -33,6 +33,8 @@ import pytest
 WORKERS = 2
 # Most mutants are noticed by so many tests; more are run when all mutants have been tried on these.
 FEW = 40
+FOLDER = Path(".mutation")
+NOTICED_BY = FOLDER / "noticed_by.json"
 QUIET = ("-q", "-p", "no:cacheprovider")
 
 type Tests = dict[str, dict[str, Any]]  # by their ids: seconds, property, lines of each file
@@ -79,14 +81,14 @@ def record(file: Path) -> int:
     return failed
 
 
-def recorded(folder: Path) -> Tests:
+def recorded() -> Tests:
     """Return what is to be known of the tests, from the last time if nothing changed since."""
     sources = b"".join(
         path.read_bytes() for top in (PACKAGE, Path("tests")) for path in sorted(top.rglob("*.py"))
     )
-    file = folder / hashlib.sha256(sources).hexdigest()
+    file = FOLDER / hashlib.sha256(sources).hexdigest()
     if not file.exists():
-        folder.mkdir(exist_ok=True)
+        FOLDER.mkdir(exist_ok=True)
         in_child(lambda: record(file))
         if os.wait()[1]:
             file.unlink(missing_ok=True)
@@ -96,7 +98,10 @@ def recorded(folder: Path) -> Tests:
 
 
 def choose(mutant: Mutant, tests: Tests, killers: list[str]) -> list[str]:
-    """Return the tests that run the lines; where there are none, those that mirror the file."""
+    """Return the tests that run the lines; where there are none, those that mirror the file.
+
+    First come the killers, the last of them first, then one test of each function.
+    """
     *folders, stem = mutant.path.relative_to(PACKAGE).with_suffix("").parts
     mirror = "/".join(["tests", *folders, f"test_{stem}"])
     found = [
@@ -107,12 +112,13 @@ def choose(mutant: Mutant, tests: Tests, killers: list[str]) -> list[str]:
         )
     ] or [test for test in tests if test.startswith(mirror)]
     found = [test for test in found if not tests[test]["property"]] or found
+    recent = {test: number for number, test in enumerate(killers)}
     nth: Counter[str] = Counter()
     order = {}
     for test in sorted(found, key=lambda test: tests[test]["seconds"]):
         function = test.partition("[")[0]
         order[test] = (
-            -killers.index(test) if test in killers else 1,
+            -recent.get(test, -1),
             not test.startswith(mirror),
             nth[function],
         )
@@ -126,6 +132,10 @@ class Trial:
     def __init__(self, mutants: list[Mutant], explained: set[str], tests: Tests) -> None:
         self.mutants, self.explained, self.tests = mutants, explained, tests
         self.outcomes: dict[str, list[Mutant]] = defaultdict(list)
+        # Of mutants the last time, and of functions this time.
+        self.noticed_by: dict[str, str] = {}
+        if NOTICED_BY.exists():
+            self.noticed_by = json.loads(NOTICED_BY.read_text())
         self.killers: dict[str, list[str]] = defaultdict(list)
         self.left: list[Mutant] = []
         self.ended = ["survived"]
@@ -153,7 +163,8 @@ class Trial:
         while waiting or running:
             while waiting and len(running) < WORKERS:
                 mutant = waiting.pop()
-                chosen = choose(mutant, self.tests, self.killers[mutant.function])
+                killers = [*self.killers[mutant.function], self.noticed_by.get(mutant.name, "")]
+                chosen = choose(mutant, self.tests, killers)
                 chosen = [test for test in chosen if test not in mutant.tried][:limit]
                 mutant.tried.update(chosen)
                 running[in_child(partial(self.run, mutant, chosen, folder))] = mutant
@@ -164,7 +175,9 @@ class Trial:
                 continue
             # Written unless something is wrong with the mutation testing itself.
             outcome, *killer = json.loads(note.read_text())
-            self.killers[mutant.function] += killer
+            if killer:
+                self.killers[mutant.function] += killer
+                self.noticed_by[mutant.name] = killer[0]
             if outcome == "survived" and limit and mutant.name not in self.explained:
                 self.left.append(mutant)
             else:
@@ -205,6 +218,7 @@ class Trial:
             print(f"{outcome}: {mutant.name}", flush=True)
         tried = sum(map(len, self.outcomes.values()))
         if tried % 100 == 0 or tried == len(self.mutants):
+            NOTICED_BY.write_text(json.dumps(self.noticed_by))
             noticed = 1 - len([*self.outcomes["survived"], *self.outcomes["explained"]]) / tried
             minutes = (time.monotonic() - self.started) / 60
             counts = [f"{len(those)} {outcome}" for outcome, those in self.outcomes.items()]
@@ -221,7 +235,7 @@ def main() -> int:
         print(f"explained, but there is no such: {name}")
     parts = sys.argv[1:] or [""]
     mutants = [one for one in mutants if any(part in one.name for part in parts)]
-    trial = Trial(mutants, explained, recorded(Path(".mutation")))
+    trial = Trial(mutants, explained, recorded())
     if pytest.main([*QUIET, "-s", "-p", "no:xdist", "tests"], [trial]):
         return 1
     return bool(stale or trial.outcomes["survived"] or trial.outcomes["explained, but noticed"])

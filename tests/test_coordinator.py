@@ -363,6 +363,7 @@ async def test_refused_sign_in_asks_the_user(
     else:
         await home.hass.config_entries.async_reload(entry.entry_id)
         assert entry.state is ConfigEntryState.SETUP_ERROR
+        assert entry.reason == "Ochno Operated no longer accepts the sign-in"
         await home.settle()
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
     assert reauth_flows(home) == ["reauth"]
