@@ -25,6 +25,13 @@ http:
   server_host: 127.0.0.1
   server_port: {port}
 frontend:
+lovelace:
+  dashboards:
+    meeting-rooms:
+      mode: yaml
+      filename: dashboard.yaml
+      title: Meeting rooms
+      icon: mdi:google-classroom
 config:
 history:
 logbook:
@@ -90,6 +97,7 @@ class House:
         configuration = CONFIGURATION.format(external_url=external_url, port=self.port)
         (self.folder / "configuration.yaml").write_text(configuration)
         (self.folder / "automations.yaml").write_text("[]\n")
+        shutil.copy(ROOT / "docs" / "dashboard.yaml", self.folder)
 
     @asynccontextmanager
     async def run_simulator(self, session: aiohttp.ClientSession, hubs: int) -> AsyncIterator[None]:

@@ -36,27 +36,42 @@ class Browser:
         """Press a button."""
         await self.button(name).click()
 
+    async def choose(self, text: str) -> None:
+        """Choose from what an open dialog lists."""
+        await self.page.get_by_text(text).last.click()
+
     async def fill(self, label: str, text: str) -> None:
         """Fill in a text field."""
         name = re.compile(f"^{label}")
         await self.page.get_by_role("textbox", name=name).first.fill(text)
 
-    async def pick(self, picker: str, text: str, option: str) -> None:
+    def picker(self, text: str | re.Pattern[str]) -> Locator:
+        """Find a list to choose from by its label or by what is chosen."""
+        return self.page.locator("ha-picker-field", has_text=text).first
+
+    async def pick(self, label: str | re.Pattern[str], text: str, option: str) -> None:
         """Open a list with a search field, and choose what the search finds."""
-        await self.button(picker).click()
+        await self.picker(label).click()
         await self.page.get_by_role("dialog").get_by_role("textbox").last.fill(text)
-        await self.page.get_by_role("option", name=re.compile(option)).first.click()
+        await self.page.locator("ha-combo-box-item", has_text=option).first.click()
 
     async def sees(self, text: str | re.Pattern[str]) -> None:
         """Wait until a text is to be seen."""
         await expect(self.page.get_by_text(text).first).to_be_visible()
 
+    def row(self, name: str) -> Locator:
+        """Find the row of an entity on a device page."""
+        # The options of a list bear the names of other rows.
+        title = self.page.locator(".info", has_text=re.compile(rf"^\s*{name}\s*$"))
+        return self.page.locator("hui-generic-entity-row", has=title).first
+
+    def switch(self, name: str) -> Locator:
+        """Find the switch of an entity on a device page."""
+        return self.row(name).get_by_role("switch")
+
     async def state(self, name: str, state: str) -> None:
         """Wait until the device page shows an entity in a state."""
-        row = self.page.locator(
-            "hui-generic-entity-row", has=self.page.get_by_text(name, exact=True)
-        )
-        await expect(row.first).to_contain_text(state)
+        await expect(self.row(name)).to_contain_text(state)
 
     async def submit_to_sign_in(self, name: str = "Submit") -> Page:
         """Press a button that leads to the sign-in page of Ochno Operated; return its window."""
