@@ -1,4 +1,4 @@
-"""What hassfest and HACS would say, and what neither checks: texts, icons, manifest."""
+"""What hassfest would say of texts and icons, and what it does not check."""
 
 import ast
 from collections.abc import Iterator
@@ -21,7 +21,6 @@ from homeassistant.helpers import config_entry_oauth2_flow
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "custom_components" / DOMAIN
-SLUG = "ha-ochno/ha-ochno"
 LANGUAGES = sorted((PACKAGE / "translations").glob("*.json"))
 TREES = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
 
@@ -32,7 +31,6 @@ def read(path: Path) -> Any:
 
 EN = read(PACKAGE / "translations" / "en.json")
 ICONS = read(PACKAGE / "icons.json")
-MANIFEST = read(PACKAGE / "manifest.json")
 
 
 def texts(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -212,53 +210,3 @@ def test_icons_keep_the_rules() -> None:
             assert icon["default"] not in icon.get("state", {}).values(), key
             known = set(EN["entity"][platform][key].get("state", {})) | {"on", "off"}
             assert icon.get("state", {}).keys() <= known, key
-
-
-# Manifest and HACS
-
-
-def test_manifest() -> None:
-    keys = list(MANIFEST)
-    assert keys == ["domain", "name", *sorted(keys[2:])]
-    assert set(keys) <= {
-        *("domain", "name", "after_dependencies", "codeowners", "config_flow", "dependencies"),
-        *("documentation", "integration_type", "iot_class", "issue_tracker", "loggers"),
-        *("quality_scale", "requirements", "version"),
-    }
-    assert MANIFEST["domain"] == PACKAGE.name
-    assert MANIFEST["requirements"] == []
-    assert MANIFEST["config_flow"] is True
-    assert MANIFEST["codeowners"] == [f"@{SLUG.partition('/')[0]}"]
-    assert MANIFEST["documentation"] == f"https://github.com/{SLUG}"
-    assert MANIFEST["issue_tracker"] == f"https://github.com/{SLUG}/issues"
-    assert re.fullmatch(r"\d+\.\d+\.\d+", MANIFEST["version"])
-
-
-def test_hacs() -> None:
-    hacs = read(ROOT / "hacs.json")
-    assert set(hacs) <= {
-        *("name", "content_in_root", "country", "filename", "hacs", "hide_default_branch"),
-        *("homeassistant", "persistent_directory", "zip_release", "render_readme"),
-    }
-    assert hacs["name"] == MANIFEST["name"]
-    assert ("filename" in hacs) == bool(hacs.get("zip_release"))
-
-
-def test_repository_is_the_same_wherever_it_is_named() -> None:
-    patterns = (
-        r"(?:github\.com|githubusercontent\.com|github\.io)/([\w-]+)/([\w-]+)",
-        r"owner=([\w-]+)&(?:amp;)?repository=([\w-]+)",
-    )
-    folders = ("custom_components", "blueprints", ".github", "docs")
-    files = [path for path in ROOT.iterdir() if path.suffix in (".md", ".json", ".toml")]
-    files += [path for folder in folders for path in (ROOT / folder).rglob("*.*")]
-    named = 0
-    for path in files:
-        if path.suffix not in (".md", ".json", ".toml", ".yaml", ".yml", ".py"):
-            continue
-        for pattern in patterns:
-            for owner, name in re.findall(pattern, path.read_text(encoding="utf-8")):
-                if "ha-ochno" in (owner, name):
-                    assert f"{owner}/{name}" == SLUG, path
-                    named += 1
-    assert named >= 2
