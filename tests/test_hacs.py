@@ -28,6 +28,7 @@ GITHUB = ROOT / ".github"
 SLUG = "ha-ochno/ha-ochno"
 WORKFLOWS = sorted((GITHUB / "workflows").iterdir())
 FORMS = sorted((GITHUB / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def read(path: Path) -> Any:
@@ -102,6 +103,16 @@ def test_repository_is_the_same_wherever_it_is_named() -> None:
                     assert f"{owner}/{name}" == SLUG, path
                     named += 1
     assert named >= 2
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_document_names_only_what_there_is(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (path.parent / link).exists(), link
+    file = r"`((?:scripts|tests)/[^ `]*|[\w./-]+\.(?:json|py|svg|yaml))"
+    for name in re.findall(file, text):
+        assert (ROOT / name).exists() or (PACKAGE / name).exists(), name
 
 
 # Brand images
