@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass, field
 import re
+from typing import Literal
 
+from axe_playwright_python.async_playwright import Axe
 from house import House
 from playwright.async_api import ConsoleMessage, Locator, Page, expect
+
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 @dataclass(kw_only=True)
@@ -78,3 +82,23 @@ class Browser:
         async with self.page.context.expect_page() as opened:
             await self.click(name)
         return await opened.value
+
+    async def pictures(self, name: str, page: Page | None = None) -> None:
+        """Take pictures, light and dark, wide and narrow, where nothing may be wider."""
+        page = page or self.page
+        for look, width, height in (("desktop", 1280, 900), ("phone", 390, 844)):
+            await page.set_viewport_size({"width": width, "height": height})
+            await page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+            for scheme in SCHEMES:
+                await page.emulate_media(color_scheme=scheme)
+                path = self.house.folder / "pictures" / f"{name}-{look}-{scheme}.png"
+                await page.screenshot(path=path, animations="disabled")
+        await page.emulate_media(color_scheme="light")
+        await page.set_viewport_size({"width": 1280, "height": 900})
+
+    async def is_accessible(self, page: Page) -> None:
+        """Check labels, roles and contrast of one of the simulator's own pages."""
+        for scheme in SCHEMES:
+            await page.emulate_media(color_scheme=scheme)
+            found = await Axe().run(page)
+            assert found.violations_count == 0, found.generate_report()

@@ -9,6 +9,7 @@ from .browser import Browser
 INTEGRATION = "/config/integrations/integration/ochno"
 OURS = re.compile(r"ochno", re.IGNORECASE)
 AUTOMATION = "Laptop at port 2"
+LONG_NAME = "Conference and training room with the folding wall, 4th floor, north wing"
 # Home Assistant's own words: of every custom integration, and of the access that was revoked.
 EXPECTED = re.compile(
     "has not been tested by Home Assistant|Ochno Operated no longer accepts the sign-in"
@@ -43,7 +44,7 @@ async def open_device(browser: Browser, name: str) -> None:
 async def in_simulator(browser: Browser, button: str) -> None:
     page = await browser.page.context.new_page()
     await page.goto(browser.house.simulator)
-    await page.get_by_role("button", name=button).click()
+    await page.get_by_role("button", name=button).press("Enter")
     await page.close()
 
 
@@ -79,15 +80,21 @@ async def test_denied_access_is_told(browser: Browser) -> None:
     await browser.sees("Ochno Operated account")
     await fill_in_the_form(browser, "Read and control")
     window = await browser.submit_to_sign_in()
-    await window.get_by_role("button", name="Deny").click()
+    await window.get_by_role("button", name="Deny").press("Enter")
     await browser.sees("Access was denied at Ochno Operated")
     await browser.click("Close")
 
 
 async def test_account_is_linked_with_its_devices_in_their_areas(browser: Browser) -> None:
+    await browser.page.request.post(
+        f"{browser.house.simulator}/simulator/hubs", data={"name": LONG_NAME, "ports": 10}
+    )
     await open_dialog(browser)
     await fill_in_the_form(browser, "Read and control")
+    await browser.pictures("form")
     window = await browser.submit_to_sign_in()
+    await browser.is_accessible(window)
+    await browser.pictures("sign-in", window)
     await window.get_by_role("radio", name="Example Organisation").check()
     await window.get_by_role("button", name="Approve").click()
     for room in ("Boardroom", "Focus room", "Workshop", "Reception"):
@@ -102,6 +109,7 @@ async def test_laptop_plugged_in_shows_on_the_device_page(browser: Browser) -> N
     await in_simulator(browser, "Plug in, port 2, Focus room")
     await browser.state("Port 2 connected", "Plugged in")
     await browser.state("In use", "In use")
+    await browser.pictures("device")
     await in_simulator(browser, "Unplug, port 2, Focus room")
     await browser.state("Port 2 connected", "Unplugged")
 
@@ -138,6 +146,25 @@ async def test_switched_port_becomes_active_at_ochno(browser: Browser) -> None:
     await focus_room.get_by_role("button", name="Press, button of port 1").click()
     await room.close()
     await expect(browser.switch("Port 1")).to_be_checked()
+
+
+async def test_room_fits_on_a_dashboard_and_ten_ports_on_a_device_page(browser: Browser) -> None:
+    await browser.open("/meeting-rooms")
+    await browser.sees("Who is plugged in")
+    await expect(browser.page.locator("hui-error-card, hui-warning")).to_have_count(0)
+    await browser.pictures("dashboard")
+    await open_device(browser, LONG_NAME)
+    await expect(browser.row("Port 10 connected")).to_be_visible()
+    await browser.pictures("ten-ports")
+
+
+async def test_simulated_rooms_can_be_used_by_everyone(browser: Browser) -> None:
+    room = await browser.page.context.new_page()
+    await room.goto(browser.house.simulator)
+    await expect(room.get_by_role("article", name="Focus room")).to_be_visible()
+    await browser.is_accessible(room)
+    await browser.pictures("simulator", room)
+    await room.close()
 
 
 async def test_revoked_access_asks_to_sign_in_again(browser: Browser) -> None:
