@@ -225,7 +225,7 @@ async def test_product_without_a_known_name_goes_by_its_code(
 ) -> None:
     found = device(home, home.simulator.hub("Focus room"))
     assert found is not None
-    assert (found.model, found.model_id) == ("O-PC-3", "O-PC-3")
+    assert (found.model, found.model_id) == ("O-PC-3", None)
 
 
 async def test_area_is_suggested_by_the_space(home: Home, entry: ConfigEntry) -> None:
@@ -249,7 +249,7 @@ async def test_changes_in_the_cloud_reach_the_device_but_spare_what_the_user_gav
     found = device(home, board)
     assert found is not None
     assert (found.name, found.sw_version, found.hw_version) == ("Big room", "5.0", "2.0")
-    assert (found.serial_number, found.model, found.model_id) == ("O999", "O-PC-5", "O-PC-5")
+    assert (found.serial_number, found.model, found.model_id) == ("O999", "O-PC-5", None)
     assert (found.name_by_user, found.area_id) == ("Mine", attic.id)
 
 

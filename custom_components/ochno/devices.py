@@ -53,7 +53,8 @@ class OchnoDevices:
                 identifiers={(DOMAIN, hub.id)},
                 manufacturer=MANUFACTURER,
                 model=PRODUCT_NAMES.get(hub.product or "", hub.product),
-                model_id=hub.product,
+                # Else it would be shown twice.
+                model_id=hub.product if hub.product in PRODUCT_NAMES else None,
                 name=hub.name,
                 serial_number=hub.serial_number,
                 sw_version=hub.firmware,
