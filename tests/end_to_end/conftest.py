@@ -85,7 +85,12 @@ async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
     ):
         await house.answers(session, process)
         chromium = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
-        context = await chromium.new_context(viewport={"width": 1280, "height": 900})
+        context = await chromium.new_context(
+            viewport={"width": 1280, "height": 900},
+            # On a first visit the frontend stores itself in the browser, and then loads itself
+            # anew under the user's hands, at any moment of the first minute.
+            service_workers="block",
+        )
         context.set_default_timeout(TIMEOUT)
         yield Browser(house=house, page=await context.new_page())
         await chromium.close()

@@ -6,7 +6,6 @@ from playwright.async_api import expect
 
 from .browser import Browser
 
-INTEGRATION = "/config/integrations/integration/ochno"
 OURS = re.compile(r"ochno", re.IGNORECASE)
 AUTOMATION = "Laptop at port 2"
 LONG_NAME = "Conference and training room with the folding wall, 4th floor, north wing"
@@ -35,8 +34,13 @@ async def open_dialog(browser: Browser) -> None:
     await browser.page.locator("dialog-add-integration").get_by_text("Ochno", exact=True).click()
 
 
+async def open_integration(browser: Browser) -> None:
+    await browser.open("/config/integrations/dashboard")
+    await browser.page.get_by_role("link", name="Ochno").click()
+
+
 async def open_device(browser: Browser, name: str) -> None:
-    await browser.open(INTEGRATION)
+    await open_integration(browser)
     await browser.page.get_by_text(name, exact=True).first.click()
     await browser.sees("Device info")
 
@@ -65,8 +69,6 @@ async def test_new_user_comes_home(browser: Browser) -> None:
     await browser.click("Finish")
     # Home Assistant asks so about the port that this run gave it.
     await browser.click("Confirm")
-    # On the first visit the frontend loads itself anew as soon as it is stored in the browser.
-    await browser.page.wait_for_function("navigator.serviceWorker.controller !== null")
 
 
 async def test_credentials_are_asked_for_with_the_address_to_enter(browser: Browser) -> None:
@@ -131,6 +133,7 @@ async def test_automation_made_in_the_editor_runs(browser: Browser) -> None:
     await browser.click("Save")
     await browser.fill("Name", AUTOMATION)
     await browser.page.get_by_role("button", name="Save", exact=True).last.click()
+    await browser.page.wait_for_url(re.compile("/config/automation/edit/(?!new)"))
     await in_simulator(browser, "Plug in, port 2, Focus room")
     await browser.page.get_by_role("button", name="Notifications").click()
     await browser.sees("Somebody came")
@@ -171,7 +174,7 @@ async def test_revoked_access_asks_to_sign_in_again(browser: Browser) -> None:
     await browser.page.request.post(f"{browser.house.simulator}/simulator/revoke")
     await browser.switch("Port 3").press("Space")
     await browser.sees("Ochno Operated no longer accepts the sign-in.")
-    await browser.open(INTEGRATION)
+    await open_integration(browser)
     await browser.click("Reconfigure")
     await browser.sees("no longer accepts the sign-in for Example Organisation")
     window = await browser.submit_to_sign_in()
@@ -183,7 +186,7 @@ async def test_revoked_access_asks_to_sign_in_again(browser: Browser) -> None:
 
 
 async def choose_from_menu(browser: Browser, item: str) -> None:
-    await browser.open(INTEGRATION)
+    await open_integration(browser)
     # The first is that of the page; then the account's.
     await browser.page.get_by_role("button", name="Menu").nth(1).click()
     items = browser.page.get_by_role("menuitem", name=item).locator("visible=true")
