@@ -27,6 +27,7 @@ ARGUMENTS = (
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
+    "--disable-gpu",
     "--disable-quic",
     "--disable-sync",
 )
@@ -90,6 +91,7 @@ async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
             # On a first visit the frontend stores itself in the browser, and then loads itself
             # anew under the user's hands, at any moment of the first minute.
             service_workers="block",
+            reduced_motion="reduce",
         )
         context.set_default_timeout(TIMEOUT)
         yield Browser(house=house, page=await context.new_page())
