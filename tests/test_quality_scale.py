@@ -1,6 +1,6 @@
 """Home Assistant's quality scale: nobody else checks it for a custom integration.
 
-Each rule is kept by what is tested here, by a section of the README, or by a test named below.
+Each rule is kept by what is tested here, by a section of a document, or by a test named below.
 Texts and icons are in test_translations.py, brand images in test_hacs.py.
 """
 
@@ -35,20 +35,32 @@ EN = json.loads((PACKAGE / "translations" / "en.json").read_text(encoding="utf-8
 RULES = yaml.safe_load((PACKAGE / "quality_scale.yaml").read_text(encoding="utf-8"))["rules"]
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
 
-# Where the README keeps a rule, and how that begins.
+# Which document keeps a rule, in which section, and how that begins.
 DOCUMENTED = {
-    "docs-high-level-description": ("Ochno for Home Assistant", r"USB-C switches"),
-    "docs-installation-instructions": ("Install", r"1\. In HACS"),
-    "docs-installation-parameters": ("Install", r"client ID and secret, choose the server"),
-    "docs-examples": ("A first automation", r"```yaml"),
-    "docs-supported-functions": ("Entities", r"\| entity \|"),
-    "docs-data-update": ("Entities", r"every \d+ seconds"),
-    "docs-configuration-parameters": ("Options", r"\*Instant updates\*"),
-    "docs-supported-devices": ("What it works with", r"O-PC-4"),
-    "docs-known-limitations": ("What it works with", r"nothing else"),
-    "docs-troubleshooting": ("If something does not work", r"\| what helps \|"),
-    "docs-removal-instructions": ("Remove it", r"\*\*Delete\*\*"),
-    "docs-use-cases": ("Ochno for Home Assistant", r"lights"),
+    "docs-high-level-description": ("README", "Ochno for Home Assistant", r"USB-C switches"),
+    "docs-use-cases": ("README", "Ochno for Home Assistant", r"lights"),
+    "docs-installation-instructions": ("README", "Install", r"1\. In HACS"),
+    "docs-installation-parameters": ("README", "Install", r"ID and secret, choose the server"),
+    "docs-examples": ("README", "A first automation", r"```yaml"),
+    "docs-supported-functions": ("README", "Entities", r"\| entity \|"),
+    "docs-data-update": ("docs/using", "How changes arrive", r"every \d+ seconds"),
+    "docs-configuration-parameters": ("docs/using", "What you can set", r"\*Instant updates\*"),
+    "docs-supported-devices": (
+        "docs/using",
+        "What it works with, and what it does not do",
+        r"O-PC-4",
+    ),
+    "docs-known-limitations": (
+        "docs/using",
+        "What it works with, and what it does not do",
+        r"nothing else",
+    ),
+    "docs-troubleshooting": (
+        "docs/using",
+        "What a sentence means, and what helps",
+        r"\| what helps \|",
+    ),
+    "docs-removal-instructions": ("docs/using", "Remove it", r"\*\*Delete\*\*"),
 }
 
 # Which test shows that a rule is kept; what a user meets, where there are several.
@@ -147,10 +159,10 @@ def test_it_is_known_of_every_rule_how_it_is_kept() -> None:
 
 
 @pytest.mark.parametrize("rule", DOCUMENTED)
-def test_readme_has_what_the_rule_asks_for(rule: str) -> None:
-    heading, content = DOCUMENTED[rule]
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    sections = re.split(r"^#+ (.+)\n", readme, flags=re.MULTILINE)[1:]
+def test_document_has_what_the_rule_asks_for(rule: str) -> None:
+    document, heading, content = DOCUMENTED[rule]
+    text = (ROOT / f"{document}.md").read_text(encoding="utf-8")
+    sections = re.split(r"^#+ (.+)\n", text, flags=re.MULTILINE)[1:]
     assert re.search(content, dict(zip(sections[::2], sections[1::2], strict=True))[heading])
 
 

@@ -32,13 +32,10 @@ class Browser:
         """Go to a page of Home Assistant."""
         await self.page.goto(self.house.home_assistant + path)
 
-    def button(self, name: str) -> Locator:
-        """Find a button by the words on it, or the beginning of them."""
-        return self.page.get_by_role("button", name=re.compile(f"^{re.escape(name)}")).first
-
     async def click(self, name: str) -> None:
-        """Press a button."""
-        await self.button(name).click()
+        """Press a button with these words on it, or at their beginning."""
+        button = self.page.get_by_role("button", name=re.compile(f"^{re.escape(name)}"))
+        await button.first.click()
 
     async def choose(self, text: str) -> None:
         """Choose from what an open dialog lists."""
