@@ -78,7 +78,10 @@ class Browser:
         """Press a button that leads to the sign-in page of Ochno Operated; return its window."""
         async with self.page.context.expect_page() as opened:
             await self.click(name)
-        return await opened.value
+        window = await opened.value
+        # It begins with a page of Home Assistant's.
+        await window.wait_for_url(f"{self.house.simulator}/**")
+        return window
 
     async def pictures(self, name: str, page: Page | None = None) -> None:
         """Take pictures, light and dark, wide and narrow, where nothing may be wider."""
