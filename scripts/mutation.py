@@ -33,6 +33,7 @@ import pytest
 WORKERS = 2
 # Most mutants are noticed by so many tests; more are run when all mutants have been tried on these.
 FEW = 40
+FEW_FOR_EXPLAINED = 10
 FOLDER = Path(".mutation")
 NOTICED_BY = FOLDER / "noticed_by.json"
 QUIET = ("-q", "-p", "no:cacheprovider")
@@ -165,7 +166,8 @@ class Trial:
                 mutant = waiting.pop()
                 killers = [*self.killers[mutant.function], self.noticed_by.get(mutant.name, "")]
                 chosen = choose(mutant, self.tests, killers)
-                chosen = [test for test in chosen if test not in mutant.tried][:limit]
+                few = FEW_FOR_EXPLAINED if mutant.name in self.explained else limit
+                chosen = [test for test in chosen if test not in mutant.tried][:few]
                 mutant.tried.update(chosen)
                 running[in_child(partial(self.run, mutant, chosen, folder))] = mutant
             pid, status = os.wait()

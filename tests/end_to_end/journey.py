@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 import re
+from stat import S_IMODE
 
 from playwright.async_api import Error, Page, TimeoutError, expect  # noqa: A004 - not the built-in
 
@@ -155,6 +156,7 @@ async def test_automation_made_in_the_editor_runs(browser: Browser) -> None:
 
 
 async def test_switched_port_becomes_active_at_ochno(browser: Browser) -> None:
+    await browser.page.request.post(f"{browser.house.simulator}/simulator/expire")
     await open_device(browser, "Focus room")
     await browser.switch("Port 3").press("Space")
     room = await browser.page.context.new_page()
@@ -164,6 +166,8 @@ async def test_switched_port_becomes_active_at_ochno(browser: Browser) -> None:
     await focus_room.get_by_role("button", name="Press, button of port 1").press("Enter")
     await room.close()
     await expect(browser.switch("Port 1")).to_be_checked()
+    [renewed_tokens] = (browser.house.folder / ".storage").glob("ochno.*.token")
+    assert S_IMODE(renewed_tokens.stat().st_mode) == 0o600
 
 
 async def test_room_fits_on_a_dashboard_and_ten_ports_on_a_device_page(browser: Browser) -> None:
