@@ -6,7 +6,7 @@ from typing import Literal
 
 from axe_playwright_python.async_playwright import Axe
 from house import House
-from playwright.async_api import ConsoleMessage, Locator, Page, expect
+from playwright.async_api import ConsoleMessage, Error, Locator, Page, expect
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
@@ -30,7 +30,13 @@ class Browser:
 
     async def open(self, path: str) -> None:
         """Go to a page of Home Assistant."""
-        await self.page.goto(self.house.home_assistant + path)
+        try:
+            await self.page.goto(self.house.home_assistant + path)
+        except Error as err:
+            # A dialog that closes goes back in the browser's history, a little later.
+            if "ERR_ABORTED" not in err.message:
+                raise
+            await self.page.goto(self.house.home_assistant + path)
 
     async def click(self, name: str) -> None:
         """Press a button with these words on it, or at their beginning."""
