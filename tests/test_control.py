@@ -406,6 +406,8 @@ async def test_busy_server_is_not_asked_again_for_a_confirmation(home: Home, hub
 
 async def test_old_list_does_not_undo_a_confirmed_command(home: Home, hub: SimHub) -> None:
     """The list was asked for before the command and answered after its confirmation."""
+    # Or else there would be no list in the answer.
+    home.simulator.hub("Focus room").plug(2)
     home.simulator.fail("GET", "/api/hubs/v1", Fault.slow(0.8))
     polls = home.requests("/api/hubs/v1")
     poll = asyncio.create_task(next_poll(home))

@@ -322,7 +322,7 @@ async def _identify(client: OperatedClient) -> _SignedIn:
     return _SignedIn(
         ids=[id_ for id_ in ids if id_],
         title=next((name for name in names if name), "Ochno Operated"),
-        hub_ids={hub.id for hub in listing.hubs},
+        hub_ids=set(listing.hubs),
     )
 
 

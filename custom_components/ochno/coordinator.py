@@ -1,7 +1,7 @@
 """Polling and commanding the hubs of one account; the only place where they are replaced."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -31,7 +31,7 @@ from .operated.errors import (
     OperatedResponseError,
     OperatedUnauthorizedError,
 )
-from .operated.models import Hub
+from .operated.models import Hub, HubList
 from .operated.values import JSON
 from .problems import (
     async_note_answer,
@@ -64,7 +64,8 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
 
     A listener that gives a hub's id as its context is told of changes of that hub only, so that a
     change costs as much as it changes, however many hubs there are. `changed` holds the ids of
-    the hubs that the last update changed, those that left included.
+    the hubs that the last update changed, those that left included; `presence` counts the hubs
+    that are online (True), offline (False) or do not say (None).
     """
 
     config_entry: OchnoConfigEntry
@@ -80,10 +81,11 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         # Looked for already, so that an id that no space has costs one request and not one a poll.
         self._space_ids: set[str] = set()
         self._spaces_due = dt_util.utcnow()
-        self._malformed: set[str] = set()
         self.devices = OchnoDevices(hass, entry)
         self._pending: dict[str, PendingCommands] = {}
+        self._listing: HubList | None = None
         self.changed: set[str] = set()
+        self.presence: Counter[bool | None] = Counter()
         self._listeners_by_hub: defaultdict[str | None, dict[int, CALLBACK_TYPE]] = defaultdict(
             dict
         )
@@ -104,10 +106,11 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
     async def _async_update_data(self) -> dict[str, Hub]:
         """Fetch all hubs: one request, unless the list comes without their state."""
         request = self._begin_request()
+        names = self._space_names
         try:
-            listing = await self.client.hubs()
-            hubs = {hub.id: hub for hub in listing.hubs}
-            if hubs and not any(hub.has_state for hub in listing.hubs):
+            listing = await self.client.hubs(self._listing)
+            hubs = listing.hubs
+            if hubs and not any(hub.has_state for hub in hubs.values()):
                 hubs = await self._with_details(hubs)
             await self._update_spaces(hubs)
         except (OperatedUnauthorizedError, OAuth2TokenRequestReauthError) as err:
@@ -124,27 +127,28 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self.last_poll = dt_util.utcnow()
         async_settle_issue(self.hass, self.config_entry, "scope_missing")
         async_note_answer(self.hass, self.config_entry, understood=not listing.malformed)
-        for problem in sorted(set(listing.malformed) - self._malformed)[:_MALFORMED_TOLD]:
+        told = self._listing.malformed if self._listing else ()
+        for problem in sorted(set(listing.malformed) - set(told))[:_MALFORMED_TOLD]:
             LOGGER.warning("%s: a hub could not be read and is left out: %s", self.name, problem)
-        self._malformed = set(listing.malformed)
-        self.devices.update(hubs, self._space_names)
+        self._listing = listing
+        self._listed_by = request
+        known = self.data or {}
+        # A hub that is listed as it was is the same object, and then nothing is to be done for it.
+        fresh = {
+            hub_id: hub
+            for hub_id, hub in hubs.items()
+            if known.get(hub_id) is not hub or hub_id in self._pending
+        }
+        self.devices.update(fresh if self._space_names is names else hubs, self._space_names)
         # An empty answer is more likely a fault than an account that lost all its hubs at once.
         complete = hubs and not listing.malformed
         removed = self.devices.remove_gone(hubs) if complete else set[str]()
-        self._listed_by = request
-        known = self.data or {}
-        for hub_id in hubs.keys() & known.keys():
-            if self._fetched_by.get(hub_id, 0) > request:
-                hubs[hub_id] = self._reported(hub_id)
-            elif self.on_change_by_poll and self._reported(hub_id).ports != hubs[hub_id].ports:
-                self.on_change_by_poll(hub_id)
-        shown = {hub_id: self._as_shown(hub, request) for hub_id, hub in hubs.items()}
-        self.changed = removed | {
-            hub_id
-            for hub_id in known.keys() | shown.keys()
-            if known.get(hub_id) != shown.get(hub_id)
-        }
-        return shown
+        shown = {hub_id: self._as_polled(hub, request) for hub_id, hub in fresh.items()}
+        changed = {hub_id for hub_id, hub in shown.items() if hub != known.get(hub_id)}
+        self.changed = removed | (known.keys() - hubs.keys()) | changed
+        hubs = hubs | shown
+        self.presence = Counter(hub.online for hub in hubs.values())
+        return hubs
 
     @callback
     @override
@@ -295,6 +299,8 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
     def _replace(self, hub: Hub) -> None:
         known, self.data[hub.id] = self.data[hub.id], hub
         if known != hub:
+            self.presence.subtract((known.online,))
+            self.presence.update((hub.online,))
             self.changed = {hub.id}
             self.async_update_listeners()
 
@@ -309,6 +315,15 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             return hub
         pending.report(hub, request)
         return pending.shown
+
+    def _as_polled(self, hub: Hub, request: int) -> Hub:
+        """Take a hub as a poll found it; return it as it is to be shown."""
+        if self.data and hub.id in self.data:
+            if self._fetched_by.get(hub.id, 0) > request:
+                hub = self._reported(hub.id)
+            elif self.on_change_by_poll and self._reported(hub.id).ports != hub.ports:
+                self.on_change_by_poll(hub.id)
+        return self._as_shown(hub, request)
 
     def _show(self, hub_id: str, pending: PendingCommands) -> None:
         if hub_id in self.data:

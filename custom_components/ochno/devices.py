@@ -29,9 +29,9 @@ class OchnoDevices:
     def __init__(self, hass: HomeAssistant, entry: ConfigEntry) -> None:
         self._hass = hass
         self._entry = entry
-        self._registered: dict[str, DeviceInfo] = {}
         self._missing: Counter[str] = Counter()
-        account = dr.async_get(hass).async_get_or_create(
+        registry = dr.async_get(hass)
+        account = registry.async_get_or_create(
             config_entry_id=entry.entry_id,
             entry_type=DeviceEntryType.SERVICE,
             identifiers={(DOMAIN, account_identifier(entry))},
@@ -41,9 +41,19 @@ class OchnoDevices:
             configuration_url=entry.data[CONF_SERVER],
         )
         self._account_id = account.id
+        # None of those that an earlier run registered: of them only the id is known.
+        self._registered: dict[str, DeviceInfo | None] = dict.fromkeys(self._by_hub(registry))
 
     def __contains__(self, hub_id: str) -> bool:
         return hub_id in self._registered
+
+    def _by_hub(self, registry: dr.DeviceRegistry) -> dict[str, dr.DeviceEntry]:
+        """Return the devices of hubs by their hub's id."""
+        return {
+            next(id_ for domain, id_ in device.identifiers if domain == DOMAIN): device
+            for device in dr.async_entries_for_config_entry(registry, self._entry.entry_id)
+            if device.id != self._account_id
+        }
 
     def update(self, hubs: dict[str, Hub], space_names: dict[str, str]) -> None:
         """Register hubs that are new, and those whose name, firmware or such changed."""
@@ -80,12 +90,12 @@ class OchnoDevices:
 
     def remove_gone(self, hubs: dict[str, Hub]) -> set[str]:
         """Remove the devices of hubs that were missing from several complete listings in a row."""
-        removed = set()
+        removed = set[str]()
+        if not self._registered.keys() - hubs.keys():
+            self._missing.clear()
+            return removed
         registry = dr.async_get(self._hass)
-        for device in dr.async_entries_for_config_entry(registry, self._entry.entry_id):
-            if device.id == self._account_id:
-                continue
-            hub_id = next(id_ for domain, id_ in device.identifiers if domain == DOMAIN)
+        for hub_id, device in self._by_hub(registry).items():
             if hub_id in hubs:
                 self._missing.pop(hub_id, None)
                 continue

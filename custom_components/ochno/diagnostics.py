@@ -14,7 +14,7 @@ from .coordinator import OchnoConfigEntry, OchnoCoordinator
 from .oauth import granted_scopes
 from .operated.errors import OperatedError
 from .operated.redact import redacted
-from .operated.values import JSON
+from .operated.values import JSON, decode
 
 # Of these the shape was never confirmed, and hubs tell nothing of them.
 PATHS = ("/api/accounts/v1", "/identity/oauth/v2/userinfo", "/api/spaces/v1")
@@ -50,7 +50,7 @@ async def async_get_config_entry_diagnostics(
             "last_poll_failed_by": None if problem is None else repr(problem.__cause__),
             "poll_interval": coordinator.update_interval,
         },
-        "hubs": [redacted(hub.raw) for hub in coordinator.data.values()],
+        "hubs": [redacted(decode(hub.raw)) for hub in coordinator.data.values()],
         "answers": {path: await _answer(coordinator, path) for path in PATHS},
     }
 
@@ -66,7 +66,7 @@ async def async_get_device_diagnostics(
     if (hub := coordinator.data.get(hub_id)) is None:
         return {"hub": None}
     return {
-        "hub": redacted(hub.raw),
+        "hub": redacted(decode(hub.raw)),
         "answer": await _answer(coordinator, f"/api/hubs/v1/{quote(hub_id, safe='')}"),
     }
 

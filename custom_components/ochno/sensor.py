@@ -86,14 +86,14 @@ ACCOUNT_SENSORS: tuple[OchnoAccountSensorEntityDescription, ...] = (
         translation_key="hubs_online",
         state_class=SensorStateClass.MEASUREMENT,
         entity_category=EntityCategory.DIAGNOSTIC,
-        value_fn=lambda account: sum(hub.online is True for hub in account.data.values()),
+        value_fn=lambda account: account.presence[True],
     ),
     OchnoAccountSensorEntityDescription(
         key="hubs_offline",
         translation_key="hubs_offline",
         state_class=SensorStateClass.MEASUREMENT,
         entity_category=EntityCategory.DIAGNOSTIC,
-        value_fn=lambda account: sum(hub.online is False for hub in account.data.values()),
+        value_fn=lambda account: account.presence[False],
     ),
     OchnoAccountSensorEntityDescription(
         key="instant_updates",

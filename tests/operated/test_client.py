@@ -107,13 +107,13 @@ async def token_source(_refused: str | None) -> str:
 
 async def test_hubs_are_listed_with_their_ports(client: OperatedClient) -> None:
     listing = await client.hubs()
-    assert [hub.name for hub in listing.hubs] == [
+    assert [hub.name for hub in listing.hubs.values()] == [
         "Boardroom",
         "Focus room",
         "Workshop",
         "Reception",
     ]
-    assert [len(hub.ports) for hub in listing.hubs] == [4, 4, 10, 4]
+    assert [len(hub.ports) for hub in listing.hubs.values()] == [4, 4, 10, 4]
     assert listing.malformed == ()
 
 
@@ -206,7 +206,7 @@ async def test_id_that_walks_up_the_path_never_leaves_the_list(
 ) -> None:
     simulator.hub("Boardroom").extra["id"] = hub_id
     listing = await client.hubs()
-    assert "Boardroom" not in [hub.name for hub in listing.hubs]
+    assert "Boardroom" not in [hub.name for hub in listing.hubs.values()]
     assert len(listing.malformed) == 1
 
 
@@ -503,8 +503,8 @@ async def test_one_hub_with_what_only_javascript_can_read_leaves_the_others(
     sound = '{"id": "b", "data": {"state": {"active": 2, "connected": [0, 1]}, "presence": true}}'
     simulator.fail("GET", HUBS, Fault.body(f'[{{"id": "a", "name": {odd}}}, {sound}]'))
     listing = await client.hubs()
-    assert [hub.name for hub in listing.hubs] == [shown, "b"]
-    assert listing.hubs[1] == Hub.from_json(json.loads(sound))
+    assert [hub.name for hub in listing.hubs.values()] == [shown, "b"]
+    assert listing.hubs["b"] == Hub.from_json(json.loads(sound))
     assert listing.malformed == ()
 
 
@@ -531,14 +531,14 @@ async def test_hubs_of_any_content_type_are_read(
     client: OperatedClient, simulator: Simulator
 ) -> None:
     simulator.fail("GET", HUBS, Fault.body('[{"id": "1"}]', "text/plain; charset=utf-16"))
-    assert [hub.id for hub in (await client.hubs()).hubs] == ["1"]
+    assert list((await client.hubs()).hubs) == ["1"]
 
 
 async def test_body_up_to_the_limit_is_read_and_no_longer_one(
     client: OperatedClient, simulator: Simulator
 ) -> None:
     simulator.fail("GET", HUBS, Fault.huge(MAX_BODY))
-    assert (await client.hubs()).hubs == ()
+    assert (await client.hubs()).hubs == {}
     simulator.fail("GET", HUBS, Fault.huge(MAX_BODY + 1))
     with pytest.raises(OperatedResponseError, match=r"^too long$"):
         await client.hubs()
@@ -552,3 +552,81 @@ async def test_compressed_body_is_measured_as_it_unfolds(
     async with raw_server(head + body) as url:
         with pytest.raises(OperatedResponseError, match=r"^too long$"):
             await OperatedClient(session, url, token_source).hubs()
+
+
+# What is known already
+
+
+def asked(simulator: Simulator) -> list[tuple[str | None, int | None]]:
+    """Return what each request named as known, and how it was answered."""
+    return [(one.headers.get("If-None-Match"), one.status) for one in simulator.requests]
+
+
+async def test_answer_is_not_sent_again_when_nothing_changed(
+    client: OperatedClient, simulator: Simulator
+) -> None:
+    earlier = await client.hubs()
+    assert await client.hubs(earlier) is earlier
+    assert asked(simulator) == [(None, 200), (earlier.etag, 304)]
+
+
+async def test_hub_that_changed_is_read_and_the_others_stay(
+    client: OperatedClient, simulator: Simulator
+) -> None:
+    earlier = await client.hubs()
+    changed = simulator.hub("Focus room")
+    changed.plug(2)
+    listing = await client.hubs(earlier)
+    assert {hub.id for hub in listing.hubs.values() if hub is not earlier.hubs[hub.id]} == {
+        changed.id
+    }
+    port = listing.hubs[changed.id].port(2)
+    assert port
+    assert port.connected
+    assert listing.etag not in (None, earlier.etag)
+    assert asked(simulator) == [(None, 200), (earlier.etag, 200)]
+
+
+async def test_known_answer_is_named_again_with_a_renewed_token(
+    client: OperatedClient, simulator: Simulator
+) -> None:
+    earlier = await client.hubs()
+    simulator.expire_access_tokens()
+    simulator.requests.clear()
+    assert await client.hubs(earlier) is earlier
+    assert [one for one in asked(simulator) if one[0]] == [(earlier.etag, 401), (earlier.etag, 304)]
+
+
+async def test_server_that_names_no_answer_is_asked_for_the_whole_each_time(
+    client: OperatedClient, simulator: Simulator
+) -> None:
+    simulator.settings.etags = False
+    earlier = await client.hubs()
+    listing = await client.hubs(earlier)
+    assert earlier.etag is None
+    assert all(hub is earlier.hubs[hub.id] for hub in listing.hubs.values())
+    assert asked(simulator) == [(None, 200)] * 2
+    simulator.fail("GET", HUBS, Fault.status(304))
+    with pytest.raises(OperatedStatusError, match="304"):
+        await client.hubs(earlier)
+
+
+@pytest.mark.parametrize("etag", [b"", "W/\u201cname\u201d".encode(), b"W/\xff"])
+async def test_name_of_an_answer_that_can_not_be_sent_back_is_forgotten(
+    session: aiohttp.ClientSession, socket_enabled: None, etag: bytes
+) -> None:
+    answer = OK + b"Connection: close\r\nContent-Length: 2\r\nETag: " + etag + b"\r\n\r\n[]"
+    async with raw_server(answer) as url:
+        client = OperatedClient(session, url, token_source)
+        earlier = await client.hubs()
+        assert earlier.etag is None
+        assert (await client.hubs(earlier)).hubs == {}
+
+
+async def test_other_failure_is_told_though_an_answer_is_known(
+    client: OperatedClient, simulator: Simulator
+) -> None:
+    earlier = await client.hubs()
+    simulator.fail("GET", HUBS, Fault.status(412))
+    with pytest.raises(OperatedStatusError, match="412"):
+        await client.hubs(earlier)

@@ -65,7 +65,7 @@ def check_texts(read: Any) -> None:
 def check_hub(hub: Hub) -> None:
     facts = asdict(hub)
     # Written to files and sent to browsers as it is.
-    orjson.dumps(facts.pop("raw"))
+    orjson.dumps(decode(facts.pop("raw")))
     check_texts(facts)
     assert len(hub.ports) <= 64
     assert len(hub.connections) <= 64
@@ -77,14 +77,26 @@ def check_hub(hub: Hub) -> None:
 @given(hubs=HUB_LISTS, position=st.integers(0, 3))
 def test_sound_hub_is_read_whatever_stands_beside_it(hubs: list[Any], position: int) -> None:
     listing = HubList.from_json(decode(dumps([*hubs[:position], SOUND, *hubs[position:]]).encode()))
-    for hub in listing.hubs:
+    for hub in listing.hubs.values():
         check_hub(hub)
-    assert Hub.from_json(SOUND) in listing.hubs
+    assert Hub.from_json(SOUND) in listing.hubs.values()
     check_texts(listing.malformed)
     sent = [str(hub.get("id")) for hub in (*hubs, SOUND) if isinstance(hub, dict)]
-    assert {hub.id for hub in listing.hubs} <= set(sent)
-    known = {hub.id for hub in listing.hubs}
-    assert len(listing.hubs) == len(known)
+    assert set(listing.hubs) <= set(sent)
+    assert all(id_ == hub.id for id_, hub in listing.hubs.items())
+
+
+@examples(300)
+@given(hubs=HUB_LISTS, later=HUB_LISTS, position=st.integers(0, 3))
+def test_list_is_read_the_same_whatever_was_listed_before(
+    hubs: list[Any], later: list[Any], position: int
+) -> None:
+    earlier, answer = decode(dumps([*hubs, SOUND]).encode()), decode(dumps(later).encode())
+    assert isinstance(earlier, list)
+    assert isinstance(answer, list)
+    answer = [*answer[:position], *earlier[position:], *answer[position:], SOUND]
+    before = HubList.from_json(earlier)
+    assert asdict(HubList.from_json(answer, None, before)) == asdict(HubList.from_json(answer))
 
 
 @examples(300)

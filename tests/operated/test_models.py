@@ -35,8 +35,7 @@ def hub(simulator: Simulator) -> SimHub:
 
 async def read(client: OperatedClient, hub: SimHub) -> Hub:
     """Read the hub from the list; the single answer must say the same."""
-    listing = await client.hubs()
-    [found] = [one for one in listing.hubs if one.id == hub.id]
+    found = (await client.hubs()).hubs[hub.id]
     assert await client.hub(hub.id) == found
     return found
 
@@ -68,7 +67,7 @@ async def test_every_fact_of_a_hub(client: OperatedClient, hub: SimHub) -> None:
         admin_mode=False,
         over_temperature="normal",
         default_port=3,
-        raw={},
+        raw=b"",
         connections=(
             Connection(name="usb1", connected=True, type="usb", direction="upstream"),
             *(
@@ -174,7 +173,7 @@ async def test_hub_without_a_whole_part(
 
 async def test_hub_with_nothing_but_an_id(client: OperatedClient, simulator: Simulator) -> None:
     simulator.fail("GET", HUBS, Fault.body('[{"id": 7}]'))
-    [hub] = (await client.hubs()).hubs
+    [hub] = (await client.hubs()).hubs.values()
     assert (hub.id, hub.name, hub.serial_number, hub.space_ids) == ("7", "7", None, ())
     assert (hub.online, hub.in_use, hub.port(1), hub.connection("usb1")) == (None, None, None, None)
 
@@ -411,7 +410,7 @@ async def test_malformed_hub_is_left_out_and_named(
     client: OperatedClient, simulator: Simulator, hub: Any, reason: str
 ) -> None:
     listing = await listed(client, simulator, {"id": "a"}, hub, {"id": "b"})
-    assert [one.id for one in listing.hubs] == ["a", "b"]
+    assert list(listing.hubs) == ["a", "b"]
     assert listing.malformed == (f"item 2: {reason}",)
     with pytest.raises(OperatedResponseError, match=reason):
         await listed(client, simulator, hub, hub)
@@ -433,11 +432,12 @@ async def test_first_of_two_hubs_with_one_id_counts(
     client: OperatedClient, simulator: Simulator
 ) -> None:
     listing = await listed(client, simulator, {"id": "1", "name": "A"}, {"id": 1, "name": "B"})
-    assert [hub.name for hub in listing.hubs] == ["A"]
+    assert [hub.name for hub in listing.hubs.values()] == ["A"]
 
 
 async def test_account_without_hubs(client: OperatedClient, simulator: Simulator) -> None:
-    assert await listed(client, simulator) == HubList(hubs=(), malformed=())
+    listing = await listed(client, simulator)
+    assert (listing.hubs, listing.malformed) == ({}, ())
 
 
 async def test_spaces_without_id_or_name_are_left_out(

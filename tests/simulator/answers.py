@@ -47,11 +47,13 @@ def dump(value: Any) -> bytes:
         return json.dumps(value).encode()
 
 
-def json_answer(request: web.Request, value: Any, status: int = 200) -> web.Response:
+def json_answer(
+    request: web.Request, value: Any, status: int = 200, *, conditional: bool = True
+) -> web.Response:
     """Answer with JSON; a GET gets an ETag, or 304 if the caller has the same body already."""
     body = dump(value)
     headers = {"Content-Type": JSON_TYPE}
-    if request.method == "GET" and status == 200:
+    if conditional and request.method == "GET" and status == 200:
         etag = _etag(body)
         if _unchanged(request, etag):
             return web.Response(status=304, headers={"ETag": etag})

@@ -77,7 +77,8 @@ class Rest:
     async def _hubs(self, request: web.Request) -> web.Response:
         grant = self._identity.grant(request, "hubs:read")
         hubs = self._cloud.hubs_of(grant.account_id)
-        return json_answer(request, [hub.as_json(self._settings, in_list=True) for hub in hubs])
+        listed = [hub.as_json(self._settings, in_list=True) for hub in hubs]
+        return json_answer(request, listed, conditional=self._settings.etags)
 
     async def _hub(self, request: web.Request) -> web.Response:
         grant = self._identity.grant(request, "hubs:read")

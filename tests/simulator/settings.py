@@ -56,6 +56,7 @@ class Settings:
     # REST. command_delay and late_delay are real seconds on the loop.
     accounts_form: Literal["object", "array"] = "object"
     list_state: bool = True
+    etags: bool = True
     space_key: Literal["spaceId", "spaceIds"] = "spaceId"
     serial_at: Literal["both", "top", "data"] = "both"
     command_mode: Literal["apply", "refuse", "lose", "late"] = "apply"

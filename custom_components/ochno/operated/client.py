@@ -6,6 +6,7 @@ Nothing is retried but a request whose access token was refused, once, with a re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
@@ -51,7 +52,8 @@ class OperatedClient:
 
     async def get(self, path: str) -> JSON:
         """Fetch what the API answers at a path, uninterpreted."""
-        return decode(await self._request("GET", path))
+        body, _ = await self._request("GET", path)
+        return decode(body)
 
     async def account(self) -> Account:
         """Fetch the account that the user selected; needs the scope `accounts:read`."""
@@ -61,9 +63,20 @@ class OperatedClient:
         """Fetch the user who signed in; needs the scope `sub`."""
         return User.from_json(await self.get("/identity/oauth/v2/userinfo"))
 
-    async def hubs(self) -> HubList:
-        """Fetch all hubs of the account; needs the scope `hubs:read`."""
-        return HubList.from_json(await self.get("/api/hubs/v1"))
+    async def hubs(self, earlier: HubList | None = None) -> HubList:
+        """Fetch all hubs of the account; needs the scope `hubs:read`.
+
+        What is as in an earlier answer is taken from there: hubs, or the answer as a whole if the
+        server says so (304), which it need not be able to.
+        """
+        etag = earlier.etag if earlier else None
+        try:
+            body, new_etag = await self._request("GET", "/api/hubs/v1", etag=etag)
+        except OperatedStatusError as err:
+            if earlier is None or etag is None or err.status != HTTPStatus.NOT_MODIFIED:
+                raise
+            return earlier
+        return HubList.from_json(decode(body), new_etag, earlier)
 
     async def hub(self, hub_id: str) -> Hub:
         """Fetch one hub with everything known of it; needs the scope `hubs:read`."""
@@ -93,7 +106,8 @@ class OperatedClient:
             "webhookUrl": webhook_url,
             "verificationToken": verification_token,
         }
-        answer = as_object(decode(await self._request("POST", "/subscriptions/v1/", body)))
+        created, _ = await self._request("POST", "/subscriptions/v1/", body)
+        answer = as_object(decode(created))
         if (subscription_id := identifier(answer.get("id"))) is None:
             raise OperatedResponseError("a subscription without an id")
         return subscription_id
@@ -106,15 +120,22 @@ class OperatedClient:
         """End a subscription."""
         await self._request("DELETE", _subscription_path(subscription_id))
 
-    async def _request(self, method: str, path: str, json: JSON = None) -> bytes:
+    async def _request(
+        self, method: str, path: str, json: JSON = None, etag: str | None = None
+    ) -> tuple[bytes, str | None]:
+        """Return the body of the answer, and its ETag if it has one."""
         token = await self._token_source(None)
         try:
-            return await self._send(method, path, json, token)
+            return await self._send(method, path, json, etag, token)
         except OperatedUnauthorizedError:
-            return await self._send(method, path, json, await self._token_source(token))
+            return await self._send(method, path, json, etag, await self._token_source(token))
 
-    async def _send(self, method: str, path: str, json: JSON, token: str) -> bytes:
+    async def _send(
+        self, method: str, path: str, json: JSON, etag: str | None, token: str
+    ) -> tuple[bytes, str | None]:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        if etag is not None:
+            headers["If-None-Match"] = etag
         # Encoded already: an id must reach the server as it is, whatever it contains.
         url = URL(f"{self._server}{path}", encoded=True)
         try:
@@ -129,7 +150,7 @@ class OperatedClient:
                 middlewares=(_send_once,),
             ) as response:
                 _raise_for_status(response)
-                return await read_body(response)
+                return await read_body(response), _etag(response)
         except (aiohttp.ClientError, TimeoutError) as err:
             raise OperatedConnectionError(type(err).__name__) from err
 
@@ -156,6 +177,12 @@ async def read_body(response: aiohttp.ClientResponse) -> bytes:
         if len(body) > _MAX_BODY:
             raise OperatedResponseError("too long")
     return bytes(body)
+
+
+def _etag(response: aiohttp.ClientResponse) -> str | None:
+    """Return the ETag; None if there is none, or none that could be sent back."""
+    etag = response.headers.get("ETag")
+    return etag if etag and etag.isascii() else None
 
 
 def _raise_for_status(response: aiohttp.ClientResponse) -> None:

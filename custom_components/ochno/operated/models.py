@@ -15,6 +15,8 @@ from .values import (
     MAX_PORTS,
     as_list,
     as_object,
+    decode,
+    encode,
     first_text,
     flag,
     identifier,
@@ -106,7 +108,7 @@ class Hub:
     `over_temperature` is the vendor's `otp`, of which only `"normal"` is known.
     `room_system` tells whether the room's own video system takes part, at `room_system_port`.
     `has_state`: the answer carried a state at all; a list of hubs may come without.
-    `raw` is all that the API said of the hub.
+    `raw` is all that the API said of the hub, as JSON: that takes a fifth of the memory.
     """
 
     id: str
@@ -129,7 +131,7 @@ class Hub:
     over_temperature: str | None
     default_port: int | None
     connections: tuple[Connection, ...]
-    raw: dict[str, JSON] = field(repr=False, compare=False)
+    raw: bytes = field(repr=False, compare=False)
 
     @classmethod
     def from_json(cls, json: JSON) -> Self:
@@ -169,19 +171,21 @@ class Hub:
             over_temperature=text(state.get("otp")),
             default_port=whole(config.get("defaultport")),
             connections=tuple(_connections(data.get("connections"))),
-            raw=hub,
+            raw=encode(hub),
         )
 
     def with_state(self, changes: dict[str, JSON]) -> Hub:
         """Return the hub with a `newState`, which may hold only what changed, merged in."""
-        data = as_object(self.raw.get("data"))
+        hub = as_object(decode(self.raw))
+        data = as_object(hub.get("data"))
         state = {**as_object(data.get("state")), **changes}
-        return Hub.from_json({**self.raw, "data": {**data, "state": state}})
+        return Hub.from_json({**hub, "data": {**data, "state": state}})
 
     def updated(self, newer: Hub) -> Hub:
         """Return the hub with all that a newer answer says; what it leaves out stays."""
-        data = {**as_object(self.raw.get("data")), **as_object(newer.raw.get("data"))}
-        return Hub.from_json({**self.raw, **newer.raw, "data": data})
+        old, new = as_object(decode(self.raw)), as_object(decode(newer.raw))
+        data = {**as_object(old.get("data")), **as_object(new.get("data"))}
+        return Hub.from_json({**old, **new, "data": data})
 
     def port(self, number: int) -> Port | None:
         """Return the port of this number, counted from 1."""
@@ -216,29 +220,42 @@ class Hub:
 
 @dataclass(frozen=True, kw_only=True)
 class HubList:
-    """The hubs of the account; `malformed` says in words what of the list could not be read."""
+    """The hubs of the account, by id.
 
-    hubs: tuple[Hub, ...]
+    `malformed` says in words what of the list could not be read. `etag` is what the server calls
+    this answer; None if it does not.
+    """
+
+    hubs: dict[str, Hub]
     malformed: tuple[str, ...]
+    etag: str | None
 
     @classmethod
-    def from_json(cls, json: JSON) -> Self:
-        """Read `GET /api/hubs/v1`.
+    def from_json(cls, json: JSON, etag: str | None = None, earlier: Self | None = None) -> Self:
+        """Read `GET /api/hubs/v1`. A hub that is as in an earlier list is the same object.
 
         Raises OperatedResponseError if it is not a list, or no hub in it can be read.
         """
+        known = earlier.hubs if earlier else {}
         hubs: dict[str, Hub] = {}
         malformed: list[str] = []
         for position, item in enumerate(as_list(json), start=1):
             try:
-                hub = Hub.from_json(item)
+                hub = _unchanged(item, known) or Hub.from_json(item)
             except OperatedResponseError as err:
                 malformed.append(f"item {position}: {err}")
             else:
                 hubs.setdefault(hub.id, hub)
         if malformed and not hubs:
             raise OperatedResponseError(malformed[0])
-        return cls(hubs=tuple(hubs.values()), malformed=tuple(malformed))
+        return cls(hubs=hubs, malformed=tuple(malformed), etag=etag)
+
+
+def _unchanged(json: JSON, known: dict[str, Hub]) -> Hub | None:
+    """Return the hub that was read from the same JSON, if there is one."""
+    id_ = json.get("id") if isinstance(json, dict) else None
+    hub = known.get(id_) if isinstance(id_, str) else None
+    return hub if hub and hub.raw == encode(json) else None
 
 
 def read_spaces(json: JSON) -> tuple[Space, ...]:

@@ -45,6 +45,14 @@ def _number(digits: str) -> int | float | None:
     return number
 
 
+def encode(json: JSON) -> bytes:
+    """Write JSON that `decode` can read again, however deep it is nested."""
+    try:
+        return orjson.dumps(json)
+    except orjson.JSONEncodeError:
+        return lenient.dumps(json).encode()
+
+
 def as_object(json: JSON) -> dict[str, JSON]:
     """Read an object; nothing is an empty one. Raises OperatedResponseError."""
     if json is None:
