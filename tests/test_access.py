@@ -130,3 +130,31 @@ async def test_vendor_that_does_not_tell_the_scopes_is_trusted(home: Home) -> No
     home.simulator.settings.scope_in_answer = False
     entry = await home.link(access="control")
     assert entry.state is ConfigEntryState.LOADED
+
+
+@pytest.mark.parametrize("access", ["read", "control"])
+async def test_account_of_many_hubs_begins_with_the_entities_that_matter(
+    home: Home, monkeypatch: pytest.MonkeyPatch, access: str
+) -> None:
+    monkeypatch.setattr("custom_components.ochno.entity.MANY_HUBS", 3)
+    await home.link(access=access)
+    hub = home.simulator.hub("Boardroom").id
+    registry = er.async_get(home.hass)
+    enabled = {
+        entity.unique_id.removeprefix(f"{hub}_")
+        for entity in er.async_entries_for_config_entry(registry, home.entry.entry_id)
+        if entity.unique_id.startswith(hub) and not entity.disabled_by
+    }
+    connected = {f"port_{port}_connected" for port in (1, 2, 3, 4)}
+    assert enabled == {"active_port", "in_use", "connectivity", "overheating"} | connected
+    # The others are there to be enabled.
+    assert home.entity_id("binary_sensor", "Boardroom", "admin_mode")
+
+
+async def test_account_of_fewer_hubs_begins_with_all_that_people_use(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("custom_components.ochno.entity.MANY_HUBS", 4)
+    await home.link(access="control")
+    assert home.state("switch", "Boardroom", "port_1") == "on"
+    assert home.state("binary_sensor", "Boardroom", "admin_mode") == "off"

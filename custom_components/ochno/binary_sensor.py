@@ -47,11 +47,13 @@ BINARY_SENSORS: tuple[OchnoBinarySensorEntityDescription, ...] = (
     OchnoBinarySensorEntityDescription(
         key="room_system",
         translation_key="room_system",
+        dispensable=True,
         is_on_fn=lambda hub: hub.room_system,
     ),
     OchnoBinarySensorEntityDescription(
         key="admin_mode",
         translation_key="admin_mode",
+        dispensable=True,
         is_on_fn=lambda hub: hub.admin_mode,
     ),
     OchnoBinarySensorEntityDescription(
@@ -93,6 +95,7 @@ def port_binary_sensors(number: int) -> tuple[OchnoBinarySensorEntityDescription
             translation_key="port_active",
             translation_placeholders={"port": str(number)},
             access=Access.READ,
+            dispensable=True,
             is_on_fn=lambda hub: port.active if (port := hub.port(number)) else None,
         ),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import override
+from typing import Final, override
 
 from homeassistant.core import callback
 from homeassistant.helpers.device_registry import DeviceInfo
@@ -14,12 +14,20 @@ from .const import CONF_ACCESS, DOMAIN, Access
 from .coordinator import OchnoConfigEntry, OchnoCoordinator
 from .operated.models import Hub
 
+# Home Assistant enables at most 10,000 entities of an account, whichever come first.
+MANY_HUBS: Final = 700
+
 
 @dataclass(frozen=True, kw_only=True)
 class OchnoEntityDescription(EntityDescription):
-    """`access` is what the user must have granted; None means that either will do."""
+    """`access` is what the user must have granted; None means that either will do.
+
+    One that is `dispensable` is disabled at first in an account of many hubs, so that all of them
+    get the others.
+    """
 
     access: Access | None = None
+    dispensable: bool = False
 
 
 class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
@@ -28,10 +36,12 @@ class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
     _attr_has_entity_name = True
 
     def __init__(
-        self, coordinator: OchnoCoordinator, hub_id: str, description: EntityDescription
+        self, coordinator: OchnoCoordinator, hub_id: str, description: OchnoEntityDescription
     ) -> None:
         super().__init__(coordinator, hub_id)
         self.entity_description = description
+        if description.dispensable and len(coordinator.data) > MANY_HUBS:
+            self._attr_entity_registry_enabled_default = False
         self._hub_id = hub_id
         self._attr_unique_id = f"{hub_id}_{description.key}"
         self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, hub_id)})

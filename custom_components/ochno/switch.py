@@ -33,6 +33,7 @@ def port_switch(number: int) -> OchnoSwitchEntityDescription:
         translation_key="port",
         translation_placeholders={"port": str(number)},
         access=Access.CONTROL,
+        dispensable=True,
         port=number,
     )
 
