@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import aiohttp
+from cost import cost
 from crash import crash
 from house import DemoError, House, Socket, add_credentials, say, start
 
@@ -103,6 +104,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     measurements = parser.add_subparsers(dest="what", required=True)
     measurements.add_parser("push")
+    measurements.add_parser("cost")
     crashes = measurements.add_parser("crash")
     crashes.add_argument("--kills", type=int, default=30)
     crashes.add_argument("--seed", type=int, default=1)
@@ -111,6 +113,8 @@ def main() -> int:
     try:
         if arguments.what == "crash":
             asyncio.run(crash(arguments.kills, arguments.seed, aimed=arguments.aimed))
+        elif arguments.what == "cost":
+            asyncio.run(cost())
         else:
             for way in ("pushed", "polled"):
                 asyncio.run(push(way))

@@ -285,6 +285,13 @@ async def start_home_assistant(
     say("Starting Home Assistant (the first time it installs its frontend: a minute) …")
     process = await stack.enter_async_context(house.run_home_assistant())
     await house.answers(session, process)
+    return await move_in(stack, session, house)
+
+
+async def move_in(
+    stack: AsyncExitStack, session: aiohttp.ClientSession, house: House
+) -> tuple[HomeAssistant, Socket]:
+    """Make a user in a Home Assistant that was just started for the first time."""
     home_assistant = HomeAssistant(session, house)
     await home_assistant.onboard()
     connection = await stack.enter_async_context(
