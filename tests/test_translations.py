@@ -8,15 +8,18 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 
 from custom_components.ochno.binary_sensor import (
     BINARY_SENSORS,
     connection_binary_sensor,
     port_binary_sensors,
 )
+from custom_components.ochno.condition import CONDITIONS
 from custom_components.ochno.const import DOMAIN
 from custom_components.ochno.operated.models import Hub
 from custom_components.ochno.sensor import ACCOUNT_SENSORS, SENSORS
+from custom_components.ochno.trigger import TRIGGERS
 from homeassistant.helpers import config_entry_oauth2_flow
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +34,8 @@ def read(path: Path) -> Any:
 
 EN = read(PACKAGE / "translations" / "en.json")
 ICONS = read(PACKAGE / "icons.json")
+AUTOMATIONS = [("triggers", TRIGGERS.keys()), ("conditions", CONDITIONS.keys())]
+PORTS = EN["selector"]["port"]["options"].keys()
 
 
 def texts(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -157,8 +162,8 @@ def test_every_text_of_the_dialog_is_used() -> None:
     assert set(EN["config"]["abort"]) <= known | {"already_configured"}
     assert set(EN["config"]["error"]) <= known
     assert set(EN) <= {
-        *("application_credentials", "config", "entity", "exceptions"),
-        *("issues", "options", "selector", "services", "system_health"),
+        *("application_credentials", "conditions", "config", "entity", "exceptions"),
+        *("issues", "options", "selector", "services", "system_health", "triggers"),
     }
 
 
@@ -188,6 +193,26 @@ def test_languages_say_the_same(path: Path) -> None:
         assert placeholders(text) == placeholders(english[where]), where
 
 
+@pytest.mark.parametrize(("kind", "keys"), AUTOMATIONS)
+def test_every_trigger_and_condition_is_explained_as_is_each_of_its_fields(
+    kind: str, keys: set[str]
+) -> None:
+    described = yaml.safe_load((PACKAGE / f"{kind}.yaml").read_text(encoding="utf-8"))
+    described = {key: one for key, one in described.items() if not key.startswith(".")}
+    assert described.keys() == EN[kind].keys() == keys
+    for key, one in described.items():
+        fields = EN[kind][key].get("fields", {})
+        assert EN[kind][key].keys() - {"fields"} == {"name", "description"}, key
+        assert one.get("fields", {}).keys() == fields.keys(), key
+        assert all(text.keys() == {"name", "description"} for text in fields.values()), key
+        assert {entity["integration"] for entity in one["target"]["entity"]} == {DOMAIN}, key
+        for field in one.get("fields", {}).values():
+            if "select" in field["selector"]:
+                assert field["selector"]["select"]["translation_key"] == "port"
+                assert set(field["selector"]["select"]["options"]) <= PORTS
+    assert EN["entity"]["sensor"]["active_port"]["state"].keys() == PORTS
+
+
 # Icons
 
 
@@ -200,6 +225,13 @@ def test_entities_without_a_device_class_have_an_icon() -> None:
     for platform, keys in entities().items():
         for key, has_device_class in keys.items():
             assert has_device_class or key in ICONS["entity"][platform], key
+
+
+@pytest.mark.parametrize(("kind", "keys"), AUTOMATIONS)
+def test_every_trigger_and_condition_has_an_icon(kind: str, keys: set[str]) -> None:
+    assert {key: set(icons) for key, icons in ICONS[kind].items()} == {
+        key: {kind.removesuffix("s")} for key in keys
+    }
 
 
 def test_icons_keep_the_rules() -> None:

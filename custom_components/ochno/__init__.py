@@ -10,6 +10,7 @@ from homeassistant.helpers.device_registry import AnyDeviceEntry
 from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER, DOMAIN, Access
 from .coordinator import OchnoConfigEntry, OchnoCoordinator
 from .devices import account_identifier
+from .facts import async_forget_reports, async_report_hubs
 from .oauth import OchnoSession, async_forget_tokens
 from .operated.client import OperatedClient
 from .problems import async_settle_issues
@@ -39,6 +40,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> boo
         entry.async_on_unload(push.async_stop)
     _remove_entities_of_other_access(hass, entry)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    # After the entities, so that an automation finds their states as new as the reports.
+    async_report_hubs(hass, entry)
     return True
 
 
@@ -59,6 +62,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bo
 
 async def async_remove_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
     """Leave nothing behind."""
+    async_forget_reports(hass, entry.entry_id)
     async_settle_issues(hass, entry)
     await async_forget_push(hass, entry.entry_id)
     await async_forget_tokens(hass, entry.entry_id)

@@ -209,10 +209,14 @@ class Hub:
         return None if self.over_temperature is None else self.over_temperature != "normal"
 
     @property
+    def fixed_port(self) -> int | None:
+        """The number of the room system's own port, if the room system takes part."""
+        return self.room_system_port if self.room_system else None
+
+    @property
     def in_use(self) -> bool | None:
         """Whether a port other than the room system's has a device; None if that is unknown."""
-        fixed = self.room_system_port if self.room_system else None
-        connected = [port.connected for port in self.ports if port.number != fixed]
+        connected = [port.connected for port in self.ports if port.number != self.fixed_port]
         if any(connected):
             return True
         return None if None in connected or not self.ports else False
