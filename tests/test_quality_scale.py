@@ -43,6 +43,8 @@ DOCUMENTED = {
     "docs-installation-parameters": ("README", "Install", r"ID and secret, choose the server"),
     "docs-examples": ("README", "A first automation", r"```yaml"),
     "docs-supported-functions": ("README", "Entities", r"\| entity \|"),
+    "docs-triggers": ("docs/automations", "Triggers", r"\| trigger \|"),
+    "docs-conditions": ("docs/automations", "Conditions", r"\| condition \|"),
     "docs-data-update": ("docs/using", "How changes arrive", r"every \d+ seconds"),
     "docs-configuration-parameters": ("docs/using", "What you can set", r"\*Instant updates\*"),
     "docs-supported-devices": (

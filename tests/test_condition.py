@@ -1,0 +1,198 @@
+"""Conditions: whether it is so now, at one of the hubs or at all that something is known of."""
+
+import pytest
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
+
+from homeassistant.config_entries import ConfigEntry
+
+from .automation import Config, automate_conditions, condition, target
+from .home import HUBS, Home
+from .simulator import Fault
+
+FOCUS = "Focus room"
+WORKSHOP = "Workshop"
+IN_USE = ("binary_sensor", FOCUS, "in_use")
+PORT_2 = ("binary_sensor", FOCUS, "port_2_connected")
+CONDITIONS = ("hub_online", "laptop_connected", "port_active", "room_in_use")
+
+
+def areas(home: Home, *hubs: str) -> Config:
+    """Target hubs by their areas."""
+    devices = [home.device(hub) for hub in hubs]
+    return {"area_id": [device.area_id for device in devices if device]}
+
+
+async def test_condition_follows_the_hub(home: Home, entry: ConfigEntry) -> None:
+    hub = home.simulator.hub(FOCUS)
+    hub.config["autoswitchconnect"] = hub.config["autoswitchdisconnect"] = "disabled"
+    room = areas(home, FOCUS)
+    passing = await automate_conditions(
+        home,
+        condition("room_in_use", room),
+        condition("laptop_connected", room),
+        condition("laptop_connected", room, port=2),
+        condition("laptop_connected", room, port=3),
+        condition("port_active", room),
+        condition("port_active", room, port="2"),
+        condition("port_active", room, port="none"),
+        condition("hub_online", room),
+    )
+    assert await passing() == [False, False, False, False, False, False, True, True]
+    hub.plug(2)
+    await home.poll()
+    assert await passing() == [True, True, True, False, False, False, True, True]
+    hub.set_active(2)
+    await home.poll()
+    assert await passing() == [True, True, True, False, True, True, False, True]
+    hub.set_active(3)
+    hub.unplug(2)
+    await home.poll()
+    assert await passing() == [False, False, False, False, True, False, False, True]
+    hub.online = False
+    await home.poll()
+    assert await passing() == [False] * 8
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["entity", "device", "area", "floor", "label", "label of the device", "label of the entity"],
+)
+async def test_target_is_a_hub_in_whatever_way(home: Home, entry: ConfigEntry, kind: str) -> None:
+    home.simulator.hub(WORKSHOP).plug(2)
+    await home.poll()
+    passing = await automate_conditions(
+        home, condition("laptop_connected", target(home, kind, *PORT_2))
+    )
+    assert await passing() == [False]
+    home.simulator.hub(FOCUS).plug(2)
+    await home.poll()
+    assert await passing() == [True]
+
+
+async def test_one_hub_is_enough_or_all_are_asked_for(home: Home, entry: ConfigEntry) -> None:
+    both = areas(home, FOCUS, WORKSHOP)
+    passing = await automate_conditions(
+        home,
+        condition("room_in_use", both),
+        condition("room_in_use", both, behavior="any"),
+        condition("room_in_use", both, behavior="all"),
+    )
+    assert await passing() == [False, False, False]
+    home.simulator.hub(FOCUS).plug(1)
+    await home.poll()
+    assert await passing() == [True, True, False]
+    home.simulator.hub(WORKSHOP).plug(1)
+    await home.poll()
+    assert await passing() == [True, True, True]
+
+
+async def test_hub_that_nothing_is_known_of_counts_neither_way(
+    home: Home, entry: ConfigEntry
+) -> None:
+    home.simulator.hub(FOCUS).plug(1)
+    home.simulator.hub(WORKSHOP).online = False
+    await home.poll()
+    both, away = areas(home, FOCUS, WORKSHOP), areas(home, WORKSHOP)
+    passing = await automate_conditions(
+        home,
+        condition("room_in_use", both, behavior="all"),
+        condition("room_in_use", away, behavior="all"),
+        condition("hub_online", both, behavior="all"),
+        condition("hub_online", both, behavior="any"),
+    )
+    assert await passing() == [True, False, False, True]
+    home.simulator.fail("GET", HUBS, Fault.status(503), times=None)
+    await home.poll()
+    assert await passing() == [False] * 4
+    home.simulator.clear_faults()
+    await home.poll()
+    assert await passing() == [True, False, False, True]
+    await home.hass.config_entries.async_unload(home.entry.entry_id)
+    assert await passing() == [False] * 4
+
+
+@pytest.mark.parametrize(
+    ("access", "port"),
+    [("read", ("binary_sensor", "port_2_active")), ("control", ("switch", "port_2"))],
+)
+async def test_entity_limits_to_its_port(home: Home, access: str, port: tuple[str, str]) -> None:
+    platform, key = port
+    await home.link(access=access)
+    connected = {"entity_id": home.entity_id(*PORT_2)}
+    active = {"entity_id": home.entity_id(platform, FOCUS, key)}
+    passing = await automate_conditions(
+        home,
+        condition("laptop_connected", connected),
+        condition("laptop_connected", connected, port=3),
+        condition("port_active", active),
+        condition("port_active", active, port=3),
+        condition("room_in_use", active),
+    )
+    for number, expected in ((3, [False] * 5), (2, [True, False, True, False, False])):
+        home.simulator.hub(FOCUS).plug(number)
+        home.simulator.hub(FOCUS).set_active(number)
+        await home.poll()
+        assert await passing() == expected
+
+
+async def test_room_systems_own_port_is_a_laptop_only_if_it_is_named(
+    home: Home, entry: ConfigEntry
+) -> None:
+    room = areas(home, "Boardroom")
+    port = {"entity_id": home.entity_id("binary_sensor", "Boardroom", "port_1_connected")}
+    passing = await automate_conditions(
+        home,
+        condition("laptop_connected", room),
+        condition("laptop_connected", room, port=1),
+        condition("laptop_connected", port),
+    )
+    assert await passing() == [False, False, True]
+
+
+async def test_nothing_passes_before_there_is_an_account(home: Home) -> None:
+    passing = await automate_conditions(
+        home, *(condition(key, {"area_id": "x"}, behavior="all") for key in CONDITIONS)
+    )
+    assert await passing() == [False] * 4
+
+
+@pytest.mark.parametrize("access", ["read", "control"])
+async def test_automation_editor_offers_the_conditions_for_a_hub(
+    home: Home, hass_ws_client: WebSocketGenerator, access: str
+) -> None:
+    await home.link(access=access)
+    await automate_conditions(home, condition("hub_online", {"area_id": "x"}))
+    client = await hass_ws_client(home.hass)
+    await client.send_json_auto_id(
+        {"type": "get_conditions_for_target", "target": target(home, "floor", *IN_USE)}
+    )
+    offered = (await client.receive_json())["result"]
+    assert {one for one in offered if one.startswith("ochno")} == {
+        f"ochno.{key}" for key in CONDITIONS
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "target", "options", "error"),
+    [
+        ("laptop_connected", {"area_id": "x"}, {"port": "none"}, "'options.port'"),
+        ("port_active", {"area_id": "x"}, {"port": 0}, "'options.port'"),
+        ("room_in_use", {"area_id": "x"}, {"behavior": "most"}, "'options.behavior'"),
+        ("room_in_use", {"area_id": "x"}, {"port": 1}, "'options.port'"),
+        ("hub_online", {}, {}, "['entity_id', 'device_id', "),
+        ("door_open", {"area_id": "x"}, {}, "Invalid condition 'ochno.door_open' specified"),
+    ],
+)
+async def test_automation_that_can_not_work_is_refused(
+    home: Home,
+    caplog: pytest.LogCaptureFixture,
+    key: str,
+    target: Config,
+    options: Config,
+    error: str,
+) -> None:
+    await automate_conditions(home, condition(key, target, **options))
+    state = home.hass.states.get("automation.test_0")
+    assert state is not None
+    assert state.state == "unavailable"
+    assert error in caplog.text
