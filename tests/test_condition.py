@@ -36,21 +36,23 @@ async def test_condition_follows_the_hub(home: Home, entry: ConfigEntry) -> None
         condition("port_active", room, port="2"),
         condition("port_active", room, port="none"),
         condition("hub_online", room),
+        condition("laptop_connected", room, behavior="all"),
+        condition("port_active", room, behavior="all"),
     )
-    assert await passing() == [False, False, False, False, False, False, True, True]
+    assert await passing() == [*[False] * 6, True, True, False, False]
     hub.plug(2)
     await home.poll()
-    assert await passing() == [True, True, True, False, False, False, True, True]
+    assert await passing() == [True, True, True, *[False] * 3, True, True, True, False]
     hub.set_active(2)
     await home.poll()
-    assert await passing() == [True, True, True, False, True, True, False, True]
+    assert await passing() == [*[True] * 3, False, True, True, False, True, True, True]
     hub.set_active(3)
     hub.unplug(2)
     await home.poll()
-    assert await passing() == [False, False, False, False, True, False, False, True]
+    assert await passing() == [*[False] * 4, True, False, False, True, False, True]
     hub.online = False
     await home.poll()
-    assert await passing() == [False] * 8
+    assert await passing() == [False] * 10
 
 
 @pytest.mark.parametrize(

@@ -260,10 +260,14 @@ async def test_disabled_or_hidden_or_renamed_entities_do_not_matter(
 
 
 async def test_what_is_removed_or_not_a_hub_fires_nothing(home: Home, entry: ConfigEntry) -> None:
+    hub_id = home.simulator.hub(FOCUS).id
+    foreign = er.async_get(home.hass).async_get_or_create(
+        "binary_sensor", "other", f"{hub_id}_port_2_connected"
+    )
     automation = await automate(
         home,
         "laptop_plugged_in",
-        {"entity_id": ["binary_sensor.none", "automation.test"], "device_id": "none"},
+        {"entity_id": ["binary_sensor.none", foreign.entity_id], "device_id": "none"},
     )
     home.simulator.hub(FOCUS).plug(2)
     await home.poll()

@@ -165,6 +165,7 @@ async def test_account_that_is_removed_and_added_starts_anew(home: Home) -> None
     await home.hass.config_entries.async_remove(home.entry.entry_id)
     await home.settle()
     home.simulator.hub(FOCUS).unplug(2)
+    assert FOCUS not in repr(home.hass.data["ochno_reports"])
     await home.add()
     await home.poll()
     assert automation.told == []
@@ -243,6 +244,12 @@ async def test_time_begins_anew_after_an_outage(home: Home, begin: Step, end: St
     assert automation.told == []
     await home.wait(100)
     assert automation.hubs == [FOCUS]
+    home.simulator.hub(FOCUS).overheat(True)
+    await home.wait(600)
+    await begin(home)
+    await home.poll()
+    await end(home)
+    await home.wait(600)
     await home.wait(600)
     assert automation.told == []
 
@@ -272,8 +279,9 @@ async def test_automation_that_is_turned_off_waits_no_longer(home: Home) -> None
     automation = await automate_focus_room(home, "room_free", **{"for": 300})
     home.simulator.hub(FOCUS).unplug(2)
     await home.poll()
-    await home.hass.services.async_call(
-        "automation", "turn_off", {"entity_id": "automation.test"}, blocking=True
-    )
+    for action in ("turn_off", "turn_on"):
+        await home.hass.services.async_call(
+            "automation", action, {"entity_id": "automation.test"}, blocking=True
+        )
     await home.wait(600)
     assert automation.told == []
