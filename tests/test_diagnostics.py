@@ -17,6 +17,7 @@ from .simulator import Fault
 
 HARMLESS_KEYS = [
     *("direction", "error", "event", "firmware", "hardwareversion", "otp", "product", "type"),
+    "unit",
 ]
 IDENTIFYING_KEYS = [
     *("spaceid", "ids", "name", "number", "serial", "mac", "ip", "address"),
@@ -107,6 +108,116 @@ async def test_diagnostics_tell_why_the_last_poll_failed(home: Home, entry: Conf
     home.simulator.fail("GET", HUBS, Fault.status(502))
     await home.poll()
     assert (await download(home))["updates"]["last_poll_failed_by"] == "OperatedStatusError(502)"
+
+
+@pytest.fixture
+async def pushed(home: Home) -> ConfigEntry:
+    """Link the first account while Home Assistant can be reached from outside."""
+    await home.be_reachable()
+    entry = await home.link()
+    await home.settle()
+    return entry
+
+
+async def not_understood(home: Home) -> Any:
+    return (await download(home))["deliveries_not_understood"]
+
+
+@pytest.mark.parametrize(
+    ("event", "data"),
+    [
+        ("hub:temp", {"temp": 45.5, "unit": "degrees"}),
+        ("hub:temp", 45.5),
+        ("hub:charging", {"usb1": {"watts": "60 W", "state": "charging"}, "usb2": None}),
+        ("hub:charging", [0, 60, 0, 0]),
+        ("hub:con:change", {"usb2": {"type": "usb", "connected": True}}),
+        ("hub:power", {"newState": {"watts": 12}}),
+        ("hub:state:change", {"active": 2}),
+    ],
+)
+async def test_diagnostics_hold_a_delivery_whose_form_nobody_documented(
+    home: Home, pushed: ConfigEntry, event: str, data: Any
+) -> None:
+    assert await not_understood(home) == []
+    home.simulator.settings.delivery_token = "verificationToken"
+    await home.simulator.deliver("Boardroom", event, data)
+    assert await not_understood(home) == [
+        {"event": event, "hubId": REDACTED, "data": data, "verificationToken": REDACTED}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        ({"hubId": "66a1", "temp": 45}, {"hubId": REDACTED, "temp": 45}),
+        (
+            {"event": "hub:state:change", "hubId": "66a1", "data": {"newState": {"temp": 45}}},
+            {"event": "hub:state:change", "hubId": REDACTED, "data": {"newState": {"temp": 45}}},
+        ),
+        (
+            [{"event": "hub:temp", "temp": 45, "owner": "Anna"}],
+            [{"event": "hub:temp", "temp": 45, "owner": REDACTED}],
+        ),
+        ("Anna", REDACTED),
+    ],
+)
+async def test_diagnostics_hold_a_delivery_about_no_hub_that_is_known(
+    home: Home, pushed: ConfigEntry, message: Any, kept: Any
+) -> None:
+    await home.post(message)
+    assert await not_understood(home) == [kept]
+
+
+async def test_diagnostics_hold_the_last_delivery_of_each_event(
+    home: Home, pushed: ConfigEntry
+) -> None:
+    for temp in (45, 46):
+        await home.simulator.deliver("Boardroom", "hub:temp", {"temp": temp})
+        await home.simulator.deliver("Boardroom", "hub:charging", {"watts": temp})
+    assert [one["data"] for one in await not_understood(home)] == [{"temp": 46}, {"watts": 46}]
+
+
+async def test_diagnostics_hold_no_delivery_that_was_understood_or_had_a_wrong_token(
+    home: Home, pushed: ConfigEntry
+) -> None:
+    await home.simulator.deliver("Boardroom", "hub:state:change", {"newState": {"active": 2}})
+    home.simulator.settings.delivery_token = "header"
+    await home.simulator.deliver("Boardroom", "hub:temp", {"temp": 45}, token="wrong")
+    assert await not_understood(home) == []
+
+
+async def test_diagnostics_do_not_grow_with_events_that_nobody_knows(
+    home: Home, pushed: ConfigEntry
+) -> None:
+    for number in range(40):
+        await home.post({"event": f"made:up:{number}", "data": number})
+    for data in (1, 2):
+        for event in ("hub:temp", "hub:charging", "made:up:0", "made:up:39"):
+            await home.post({"event": event, "data": data})
+    kept = {one["event"]: one["data"] for one in await not_understood(home)}
+    assert kept == {f"made:up:{number}": number for number in range(10)} | {
+        "hub:temp": 2,
+        "hub:charging": 2,
+        "made:up:0": 2,
+    }
+
+
+@pytest.mark.parametrize("path", ["temp", "data.temp", "data.state.temp", "data.power"])
+async def test_diagnostics_hold_what_a_hub_carries_that_nobody_documented(
+    home: Home, entry: ConfigEntry, path: str
+) -> None:
+    outer, carried = {}, {"temp": [45.5, 46], "unit": "degrees", "ports": {"usb1": "60 W"}}
+    *parents, last = path.split(".")
+    branch: dict[str, Any] = outer
+    for key in parents:
+        branch = branch.setdefault(key, {})
+    branch[last] = carried
+    home.simulator.hub("Boardroom").extra = outer
+    await home.poll()
+    found: Any = (await download(home))["hubs"][0]
+    for key in path.split("."):
+        found = found[key]
+    assert found == carried
 
 
 async def test_diagnostics_work_while_the_entry_does_not(

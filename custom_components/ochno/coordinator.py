@@ -92,6 +92,8 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self._told_success = True
         self.push_state = PushState.OFF
         self.last_delivery: datetime | None = None
+        # By event, the last delivery that told nothing of the state of a known hub.
+        self.not_understood: dict[str | None, JSON] = {}
         self.last_poll: datetime | None = None
         # Told the id of a hub whose ports a poll found changed.
         self.on_change_by_poll: Callable[[str], None] | None = None

@@ -51,6 +51,7 @@ async def async_get_config_entry_diagnostics(
             "poll_interval": coordinator.update_interval,
         },
         "hubs": [redacted(decode(hub.raw)) for hub in coordinator.data.values()],
+        "deliveries_not_understood": [redacted(one) for one in coordinator.not_understood.values()],
         "answers": {path: await _answer(coordinator, path) for path in PATHS},
     }
 

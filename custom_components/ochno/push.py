@@ -27,7 +27,7 @@ from . import cloudhook
 from .const import DOMAIN, LOGGER, PushState
 from .coordinator import OchnoConfigEntry, OchnoCoordinator
 from .operated.client import OperatedClient
-from .operated.delivery import Delivery
+from .operated.delivery import EVENTS, Delivery
 from .operated.errors import (
     OperatedForbiddenError,
     OperatedResponseError,
@@ -47,6 +47,8 @@ _WHY_POLLING: Final = {
     PushState.FAILING: "a change was not delivered",
 }
 _MAX_BODY: Final = 256 * 1024
+# So many events; the documented ones have a place in any case.
+_KEPT: Final = 10
 _TOKEN_NAMES: Final = ("verificationtoken", "xverificationtoken")
 
 
@@ -267,6 +269,7 @@ class OchnoPush:
         self._coordinator.last_delivery = dt_util.utcnow()
         hub = self._coordinator.find_hub(delivery.hub_id, delivery.serial_number)
         if hub is None:
+            self._keep(delivery)
             self._entry.async_create_background_task(
                 hass, self._coordinator.async_request_refresh(), "Ochno refresh"
             )
@@ -278,7 +281,15 @@ class OchnoPush:
             self._report(PushState.ACTIVE, "")
         if delivery.new_state is not None:
             self._coordinator.async_push_state(hub.id, delivery.new_state)
+        else:
+            self._keep(delivery)
         self._coordinator.async_fetch_soon(hub.id)
+
+    def _keep(self, delivery: Delivery) -> None:
+        """Keep for diagnostics what was not understood."""
+        kept = self._coordinator.not_understood
+        if delivery.event in (*EVENTS, *kept) or len(kept) < _KEPT:
+            kept[delivery.event] = delivery.raw
 
     @callback
     def _change_by_poll(self, hub_id: str) -> None:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Final, Self
 
-from .errors import OperatedResponseError
 from .values import JSON, decode, text
 
 EVENTS: Final = (
@@ -21,30 +20,34 @@ class Delivery:
 
     `new_state` is what of the hub's state changed; None if the event does not say.
     `verification_tokens` are those of the subscription, if the cloud sends them back at all.
+    `raw` is all that was delivered.
     """
 
+    event: str | None
     hub_id: str | None
     serial_number: str | None
     new_state: dict[str, JSON] | None
     verification_tokens: tuple[str, ...]
+    raw: JSON
 
     @classmethod
     def from_body(cls, body: bytes) -> Self:
         """Read a delivery, whatever its content type says.
 
-        Raises OperatedResponseError if it is not a JSON object.
+        Only of an object the form is known. Raises OperatedResponseError if it is not JSON.
         """
-        event = decode(body)
-        if not isinstance(event, dict):
-            raise OperatedResponseError("not an object")
+        raw = decode(body)
+        event = raw if isinstance(raw, dict) else {}
         data = event.get("data")
         data = data if isinstance(data, dict) else {}
         new_state = data.get("newState")
         is_change = event.get("event") == "hub:state:change" and isinstance(new_state, dict)
         tokens = (outer.get("verificationToken") for outer in (event, data))
         return cls(
+            event=text(event.get("event")),
             hub_id=text(event.get("hubId")) or text(data.get("hubId")),
             serial_number=text(event.get("serialNumber")) or text(data.get("serialNumber")),
             new_state=new_state if is_change and isinstance(new_state, dict) else None,
             verification_tokens=tuple(str(token) for token in tokens if token is not None),
+            raw=raw,
         )

@@ -17,6 +17,7 @@ _HARMLESS_KEYS: Final = {
     "otp",
     "product",
     "type",
+    "unit",
 }
 _HARMLESS_TEXT: Final = re.compile(
     # a number, perhaps with its unit
