@@ -120,7 +120,10 @@ async def pushed(home: Home) -> ConfigEntry:
 
 
 async def not_understood(home: Home) -> Any:
-    return (await download(home))["deliveries_not_understood"]
+    kept = (await download(home))["deliveries_not_understood"]
+    of_hub = await download(home, home.device("Boardroom").id)
+    assert of_hub["deliveries_not_understood"] == kept
+    return kept
 
 
 @pytest.mark.parametrize(

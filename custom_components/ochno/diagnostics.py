@@ -51,7 +51,7 @@ async def async_get_config_entry_diagnostics(
             "poll_interval": coordinator.update_interval,
         },
         "hubs": [redacted(decode(hub.raw)) for hub in coordinator.data.values()],
-        "deliveries_not_understood": [redacted(one) for one in coordinator.not_understood.values()],
+        "deliveries_not_understood": _not_understood(coordinator),
         "answers": {path: await _answer(coordinator, path) for path in PATHS},
     }
 
@@ -69,7 +69,13 @@ async def async_get_device_diagnostics(
     return {
         "hub": redacted(decode(hub.raw)),
         "answer": await _answer(coordinator, f"/api/hubs/v1/{quote(hub_id, safe='')}"),
+        # All, as nobody knows how they name their hub.
+        "deliveries_not_understood": _not_understood(coordinator),
     }
+
+
+def _not_understood(coordinator: OchnoCoordinator) -> list[JSON]:
+    return [redacted(delivery) for delivery in coordinator.not_understood.values()]
 
 
 async def _answer(coordinator: OchnoCoordinator, path: str) -> JSON:
