@@ -20,11 +20,31 @@ from custom_components.ochno.const import DOMAIN
 from custom_components.ochno.operated.models import Hub
 from custom_components.ochno.sensor import ACCOUNT_SENSORS, SENSORS
 from custom_components.ochno.trigger import TRIGGERS
+from homeassistant.generated import languages
 from homeassistant.helpers import config_entry_oauth2_flow
+from homeassistant.helpers.translation import async_get_translations
+
+from .home import Home
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "custom_components" / DOMAIN
 LANGUAGES = sorted((PACKAGE / "translations").glob("*.json"))
+TRANSLATED = [path for path in LANGUAGES if path.stem != "en"]
+# What no language translates: names, and what stands on the pages of Ochno Operated.
+NAMES = (
+    *("Ochno Operated", "Home Assistant", "Account", "Integrations", "Custom Integrations"),
+    *("hubs:read", "hubs:write", "accounts:read", "https"),
+)
+# The texts that are the same in a language as in English.
+SAME = {
+    "da": {"Port {port}", "Server"},
+    "de": {"Hubs offline", "Hubs online", "Server"},
+    "fi": set(),
+    "fr": {"Options", "Port {port}"},
+    "nb": {"Port {port}", "Server"},
+    "nl": {"Hubs offline", "Hubs online", "Server"},
+    "sv": {"Server"},
+}
 TREES = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
 
 
@@ -49,6 +69,12 @@ def texts(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 def placeholders(text: str) -> set[str]:
     return set(re.findall(r"\{(\w+)\}", text))
+
+
+def markdown(text: str) -> list[list[str]]:
+    """Return what the lines of a text are marked with, in whatever order its words are."""
+    marks = r"^\d+\. |\*+|`[^`]*`|\]\([^)]*\)"
+    return [sorted(re.findall(marks, line)) for line in text.split("\n")]
 
 
 def constants(tree: ast.AST) -> set[str]:
@@ -185,12 +211,63 @@ def test_texts_keep_the_rules(path: Path) -> None:
             assert form.get("data_description", {}).keys() <= form.get("data", {}).keys(), step
 
 
-@pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.stem)
 def test_languages_say_the_same(path: Path) -> None:
     english, other = dict(texts(EN)), dict(texts(read(path)))
     assert other.keys() == english.keys()
     for where, text in other.items():
         assert placeholders(text) == placeholders(english[where]), where
+        assert markdown(text) == markdown(english[where]), where
+        for name in NAMES:
+            assert name in text or name not in english[where], where
+
+
+@pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.stem)
+def test_no_text_is_left_in_english(path: Path) -> None:
+    english = dict(texts(EN))
+    same = {text for where, text in texts(read(path)) if text == english[where]}
+    assert {re.sub(r"\d+", "{port}", text) for text in same} == SAME[path.stem]
+
+
+@pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.stem)
+def test_languages_have_the_same_text_in_the_same_line(path: Path) -> None:
+    english, other = (
+        re.sub(r'(?<=": )"([^"\\]|\\.)*"', "", one.read_text(encoding="utf-8"))
+        for one in (PACKAGE / "translations" / "en.json", path)
+    )
+    assert other == english
+
+
+@pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
+def test_issues_name_a_choice_as_the_dialog_does(path: Path) -> None:
+    language = read(path)
+    named = {
+        choice
+        for _, text in texts(language["issues"])
+        for choice in re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", text)
+    }
+    assert named == set(language["selector"]["access"]["options"].values())
+
+
+def test_home_assistant_knows_the_languages() -> None:
+    assert {path.stem for path in LANGUAGES} <= languages.LANGUAGES
+
+
+async def test_home_in_swedish_reads_swedish(home: Home) -> None:
+    await home.hass.config.async_update(language="sv")
+    await home.link()
+    entity_id = home.entity_id("binary_sensor", "Boardroom", "in_use")
+    assert entity_id is not None
+    state = home.hass.states.get(entity_id)
+    assert state is not None
+    assert state.name == "Boardroom Upptaget"
+    swedish: dict[str, str] = {}
+    for category in ("entity", "exceptions"):
+        swedish |= await async_get_translations(home.hass, "sv", category, {DOMAIN})
+    section = f"component.{DOMAIN}"
+    assert swedish[f"{section}.entity.binary_sensor.in_use.state.off"] == "Ledigt"
+    assert swedish[f"{section}.entity.sensor.active_port.state.4"] == "Uttag 4"
+    assert swedish[f"{section}.exceptions.unknown_port.message"] == "{hub} har inget uttag {port}."
 
 
 @pytest.mark.parametrize(("kind", "keys"), AUTOMATIONS)
