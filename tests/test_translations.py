@@ -37,12 +37,12 @@ NAMES = (
 )
 # The texts that are the same in a language as in English.
 SAME = {
-    "da": {"Port {port}", "Server"},
+    "da": {"Port", "Port {port}", "Server"},
     "de": {"Hubs offline", "Hubs online", "Server"},
     "fi": set(),
-    "fr": {"Options", "Port {port}"},
-    "nb": {"Port {port}", "Server"},
-    "nl": {"Hubs offline", "Hubs online", "Server"},
+    "fr": {"Options", "Port", "Port {port}"},
+    "nb": {"Port", "Port {port}", "Server"},
+    "nl": {"Hub is online", "Hubs offline", "Hubs online", "Server"},
     "sv": {"Server"},
 }
 TREES = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
