@@ -35,7 +35,7 @@ SETUPS = 3
 PUSHES = 100
 LIST = "/api/hubs/v1"
 # Whose memory is that of hubs, rather than of Home Assistant's entities.
-OURS = ("operated/", "coordinator.py", "devices.py", "push.py")
+OURS = ("operated/", "coordinator.py", "devices.py", "push.py", "facts.py")
 
 type Work = Callable[[], Awaitable[object]]
 

@@ -1,5 +1,6 @@
 """Hubs as the client reads them, whatever of them is missing, odd or malformed."""
 
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -109,7 +110,7 @@ def _extra(path: str, value: Any) -> dict[str, Any]:
 def _unaffected(hub: Hub, *fields: str) -> dict[str, Any]:
     # What follows from others.
     derived = {"raw", "ports"} if "active_port" in fields else {"raw"}
-    return {key: value for key, value in vars(hub).items() if key not in {*fields, *derived}}
+    return {key: value for key, value in asdict(hub).items() if key not in {*fields, *derived}}
 
 
 @pytest.mark.parametrize("path", FACTS)

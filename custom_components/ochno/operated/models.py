@@ -7,6 +7,7 @@ what can't be told apart from anything else (no id, not an object) is an error.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Self
 
 from .errors import OperatedResponseError
@@ -77,7 +78,7 @@ class Space:
         return None if id_ is None or name is None else cls(id=id_, name=name)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Port:
     """One upstream USB-C port; `number` counts from 1.
 
@@ -89,7 +90,7 @@ class Port:
     active: bool | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Connection:
     """One of the hub's own USB connections, such as `usb1`."""
 
@@ -99,7 +100,7 @@ class Connection:
     direction: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Hub:
     """A hub (USB-C switch) and its state; None means that the hub did not report it.
 
@@ -278,11 +279,13 @@ def _ports(json: JSON, active: int | None) -> Iterable[Port]:
     if not isinstance(json, list) or len(json) > MAX_PORTS:
         return
     for number, connected in enumerate(json, start=1):
-        yield Port(
-            number=number,
-            connected=flag(connected),
-            active=None if active is None else active == number,
-        )
+        yield _port(number, flag(connected), None if active is None else active == number)
+
+
+@cache
+def _port(number: int, connected: bool | None, active: bool | None) -> Port:
+    """Return the same object for the same facts, of which there are few: that saves memory."""
+    return Port(number=number, connected=connected, active=active)
 
 
 def _connections(json: JSON) -> Iterable[Connection]:
