@@ -1,6 +1,7 @@
 """Hubs as the client reads them, whatever of them is missing, odd or malformed."""
 
 from dataclasses import asdict
+import json
 from typing import Any
 
 import orjson
@@ -456,3 +457,18 @@ async def test_user_who_tells_nothing(
     simulator.fail("GET", "/identity/oauth/v2/userinfo", Fault.body(body))
     user = await client.user()
     assert (user.id, user.name) == (None, None)
+
+
+async def test_hub_that_holds_something_nested_absurdly_deep_is_read_all_the_same(
+    client: OperatedClient, simulator: Simulator
+) -> None:
+    deep: Any = "bottom"
+    for _ in range(500):
+        deep = [deep]
+    body = json.dumps([{"id": "a", "deep": deep}])
+    simulator.fail("GET", HUBS, Fault.body(body), times=None)
+    earlier = await client.hubs()
+    found = earlier.hubs["a"]
+    assert found.with_state({"active": 3}).active_port == 3
+    assert json.loads(found.raw)["deep"] == deep
+    assert (await client.hubs(earlier)).hubs["a"] is found
