@@ -48,14 +48,17 @@ class Automation:
         return [one["hub"] for one in self.told]
 
 
-async def automate(home: Home, trigger: str, target: Config, **options: Any) -> Automation:
-    """Set up an automation with one trigger."""
+async def automate(
+    home: Home, trigger: str, target: Config, action: Config | None = None, **options: Any
+) -> Automation:
+    """Set up an automation with one trigger, that may do something of its own as well."""
     calls = async_mock_service(home.hass, "test", "tell")
+    tell = {"action": "test.tell", "data": {"trigger": "{{ trigger }}"}}
     automation = {
         "alias": "Test",
         "mode": "parallel",
         "triggers": [{"trigger": f"ochno.{trigger}", "target": target, "options": options}],
-        "actions": [{"action": "test.tell", "data": {"trigger": "{{ trigger }}"}}],
+        "actions": [tell, *([action] if action else [])],
     }
     assert await async_setup_component(home.hass, "automation", {"automation": [automation]})
     await home.settle()

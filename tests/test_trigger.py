@@ -148,6 +148,24 @@ async def test_port_that_a_command_makes_active_is_told(home: Home) -> None:
     assert (told["entity_id"], told["port"]) == (home.entity_id("select", FOCUS, "active_port"), 2)
 
 
+async def test_port_that_an_automation_selects_comes_after_the_users(home: Home) -> None:
+    home.simulator.settings.command_delay = 0
+    await home.link(access="control")
+    select_1 = {
+        "action": "select.select_option",
+        "target": {"entity_id": home.entity_id("select", FOCUS, "active_port")},
+        "data": {"option": "1"},
+    }
+    room = target(home, "area", *IN_USE)
+    await automate(home, "active_port_changed", room, select_1, port=3)
+    await home.call("select", "select_option", FOCUS, "active_port", option="3")
+    await home.settle()
+    requests = [one.body for one in home.simulator.requests if one.method == "PUT"]
+    assert requests == ['{"activeport":3}', '{"activeport":1}']
+    assert home.simulator.hub(FOCUS).active == 1
+    assert home.state("select", FOCUS, "active_port") == "1"
+
+
 async def test_push_is_told_at_once(home: Home, entry: ConfigEntry) -> None:
     await home.be_reachable()
     await home.poll()

@@ -115,7 +115,8 @@ def async_report_hubs(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
                 now=_facts(hub) if hub else {},
             )
             reports.append(last[hub_id])
-        async_dispatcher_send(hass, REPORTED, reports)
+        # Whoever changed the hub goes on first: no automation overtakes the command that caused it.
+        hass.loop.call_soon(async_dispatcher_send, hass, REPORTED, reports)
 
     @callback
     def report_update() -> None:
