@@ -46,7 +46,7 @@ _PORTS: Final = ["none", *(str(number) for number in range(1, MAX_PORTS + 1))]
 _TARGETS: Final = (ATTR_ENTITY_ID, ATTR_DEVICE_ID, ATTR_AREA_ID, ATTR_FLOOR_ID, ATTR_LABEL_ID)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
     """What a hub says now, and what it said last before; what is not known is left out.
 
