@@ -247,6 +247,28 @@ async def test_room_systems_own_port_is_no_laptop(home: Home, entry: ConfigEntry
     assert automation.ports == [2]
 
 
+@pytest.mark.parametrize("trigger", ["room_in_use", "room_free"])
+@pytest.mark.parametrize("state", [{"mtrmode": False}, {"mtrport": 2}])
+async def test_room_is_free_or_in_use_only_by_a_cable(
+    home: Home, entry: ConfigEntry, trigger: str, state: Config
+) -> None:
+    hub = home.simulator.hub("Boardroom")
+    in_use = ("binary_sensor", "Boardroom", "in_use")
+    automation = await automate(home, trigger, target(home, "area", *in_use))
+    seen = []
+    for change in (state, {"mtrmode": True, "mtrport": 1}):
+        hub.state.update(change)
+        await home.poll()
+        seen.append(home.state(*in_use))
+    assert seen == ["on", "off"]
+    assert automation.told == []
+    hub.plug(3)
+    await home.poll()
+    hub.unplug(3)
+    await home.poll()
+    assert automation.hubs == ["Boardroom"]
+
+
 async def test_room_systems_own_port_is_told_if_it_is_named(home: Home, entry: ConfigEntry) -> None:
     port = ("binary_sensor", "Boardroom", "port_1_connected")
     automation = await automate(home, "laptop_unplugged", target(home, "entity", *port))

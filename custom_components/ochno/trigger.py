@@ -199,8 +199,11 @@ class FactTrigger(HubTrigger):
         if now is not self._value:
             if hub_id in self._waiting:
                 self._waiting.pop(hub_id)()
-        elif interrupted or report.became(self._key, self._value):
+        elif interrupted or self._began(report):
             yield Happening(report=report, keys=(self._key,))
+
+    def _began(self, report: Report) -> bool:
+        return report.became(self._key, self._value)
 
     @override
     def _begin(self, happening: Happening, run_action: TriggerActionRunner) -> None:
@@ -220,18 +223,33 @@ class FactTrigger(HubTrigger):
 LASTING = automation_schema({vol.Optional(CONF_FOR): cv.positive_time_period})
 
 
-class RoomInUse(FactTrigger):
+class RoomTrigger(FactTrigger):
+    """The first laptop is plugged in, or the last one unplugged.
+
+    That another port is the room system's changes what is in use, too, but nobody came or went.
+    """
+
+    _schema = LASTING
+    _key = "in_use"
+
+    @override
+    def _began(self, report: Report) -> bool:
+        moved = (
+            report.became(f"port_{port.number}_connected", self._value) for port in report.hub.ports
+        )
+        return super()._began(report) and any(moved)
+
+
+class RoomInUse(RoomTrigger):
     """The first laptop is plugged in."""
 
-    _schema = LASTING
-    _key, _value = "in_use", True
+    _value = True
 
 
-class RoomFree(FactTrigger):
+class RoomFree(RoomTrigger):
     """The last laptop is unplugged."""
 
-    _schema = LASTING
-    _key, _value = "in_use", False
+    _value = False
 
 
 class HubWentOffline(FactTrigger):
