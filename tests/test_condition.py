@@ -137,6 +137,28 @@ async def test_entity_limits_to_its_port(home: Home, access: str, port: tuple[st
         assert await passing() == expected
 
 
+@pytest.mark.parametrize(
+    ("access", "port"),
+    [("read", ("binary_sensor", "port_2_active")), ("control", ("switch", "port_2"))],
+)
+async def test_any_ports_entity_tells_that_no_port_is_active(
+    home: Home, access: str, port: tuple[str, str]
+) -> None:
+    platform, key = port
+    await home.link(access=access)
+    entity = {"entity_id": home.entity_id(platform, FOCUS, key)}
+    passing = await automate_conditions(
+        home,
+        condition("port_active", entity, port="none"),
+        condition("port_active", entity, port="none", behavior="all"),
+        condition("port_active", {"entity_id": home.entity_id(*PORT_2)}, port="none"),
+    )
+    for active, expected in ((2, False), (3, False), (0, True)):
+        home.simulator.hub(FOCUS).set_active(active)
+        await home.poll()
+        assert await passing() == [expected, expected, False]
+
+
 async def test_room_systems_own_port_is_a_laptop_only_if_it_is_named(
     home: Home, entry: ConfigEntry
 ) -> None:

@@ -117,7 +117,10 @@ class PortActive(HubCondition):
         active, chosen = report.now.get("active_port"), chosen_port(self._options)
         if active is None:
             return
-        if target.includes(report, "active_port"):
+        # That none is active, the entity of any port can tell.
+        ports = report.hub.ports if chosen == 0 else ()
+        keys = [key for port in ports for key in active_keys(port.number)]
+        if target.includes(report, "active_port", *keys):
             yield active == chosen if chosen is not None else active > 0
             return
         for port in report.hub.ports:
