@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 import re
 from typing import Any
@@ -14,9 +15,10 @@ from pytest_homeassistant_custom_component.components.recorder.common import (
 )
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
-from homeassistant.components.recorder import Recorder
+from homeassistant.components.recorder import Recorder, get_instance
+from homeassistant.components.recorder.history import get_significant_states
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, State
 from homeassistant.helpers import entity_registry as er
 from homeassistant.util import dt as dt_util
 from homeassistant.util.yaml import parse_yaml
@@ -149,6 +151,23 @@ async def test_time_of_each_port_is_told(home: Home, access: str, platform: str)
     told = {state: await hours(home, platform, "active_port", state) for state in ("2", "3", "4")}
     assert told == {"2": about(5), "3": about(2), "4": 0}
     assert await hours(home, platform, "active_port", "none") == about(3)
+
+
+@pytest.mark.parametrize(("access", "platform"), [("read", "sensor"), ("control", "select")])
+async def test_ports_that_automations_go_back_to_are_not_kept(
+    hass: HomeAssistant, home: Home, access: str, platform: str
+) -> None:
+    await home.link(access=access)
+    entity_id = home.entity_id(platform, "Boardroom", "active_port") or ""
+    await async_wait_recording_done(hass)
+    day = dt_util.start_of_local_day()
+    kept = await get_instance(hass).async_add_executor_job(
+        partial(get_significant_states, hass, day, entity_ids=[entity_id])
+    )
+    [state] = kept[entity_id]
+    assert isinstance(state, State)
+    assert state.state == "1"
+    assert not {"default_port", "room_system_port"} & state.attributes.keys()
 
 
 async def test_card_to_copy_shows_the_hours_of_each_day(

@@ -123,6 +123,29 @@ async def test_active_port_offers_the_ports_that_there_are(home: Home) -> None:
     assert attributes(home, "active_port", "Focus room")["options"][-1] == "6"
 
 
+@pytest.mark.parametrize(("access", "platform"), [("read", "sensor"), ("control", "select")])
+async def test_active_port_tells_which_ports_automations_can_go_back_to(
+    home: Home, access: str, platform: str
+) -> None:
+    await home.link(access=access)
+    hub = home.simulator.hub(BOARDROOM)
+
+    def told() -> tuple[int | None, int | None]:
+        shown = home.hass.states.get(home.entity_id(platform, BOARDROOM, "active_port") or "")
+        assert shown is not None
+        return shown.attributes["default_port"], shown.attributes["room_system_port"]
+
+    assert told() == (1, 1)
+    hub.config["defaultport"] = 0
+    hub.state["mtrport"] = 2
+    await home.poll()
+    assert told() == (0, 2)
+    del hub.config["defaultport"]
+    hub.state["mtrmode"] = False
+    await home.poll()
+    assert told() == (None, None)
+
+
 @pytest.mark.usefixtures("entry")
 async def test_active_port_of_the_tenth_port(home: Home) -> None:
     home.simulator.hub("Workshop").press(10)

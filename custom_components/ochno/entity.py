@@ -1,6 +1,6 @@
 """What all entities of a hub share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, override
 
@@ -16,6 +16,8 @@ from .operated.models import Hub
 
 # Home Assistant enables at most 10,000 entities of an account, whichever come first.
 MANY_HUBS: Final = 700
+DEFAULT_PORT: Final = "default_port"
+ROOM_SYSTEM_PORT: Final = "room_system_port"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,3 +106,8 @@ def active_port_option(hub: Hub) -> str | None:
     """Return the option for the active port; None if it is unknown or not one of the hub's."""
     option = str(hub.active_port or "none")
     return option if hub.active_port is not None and option in port_options(hub) else None
+
+
+def port_attributes(hub: Hub) -> Mapping[str, int | None]:
+    """Return what automations go by that make a port active."""
+    return {DEFAULT_PORT: hub.default_port, ROOM_SYSTEM_PORT: hub.fixed_port}

@@ -1,6 +1,6 @@
 """The select *Active port*, in place of the sensor, for those who let Home Assistant switch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import override
 
@@ -11,10 +11,13 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .const import Access
 from .coordinator import OchnoConfigEntry
 from .entity import (
+    DEFAULT_PORT,
+    ROOM_SYSTEM_PORT,
     OchnoEntityDescription,
     OchnoHubEntity,
     active_port_option,
     add_hub_entities,
+    port_attributes,
     port_options,
 )
 from .operated.models import Hub
@@ -50,6 +53,8 @@ def _describe(hub: Hub) -> Iterator[OchnoSelectEntityDescription]:
 class OchnoActivePort(OchnoHubEntity, SelectEntity):
     """The port that owns the room."""
 
+    _unrecorded_attributes = frozenset({DEFAULT_PORT, ROOM_SYSTEM_PORT})
+
     @property
     @override
     def options(self) -> list[str]:
@@ -61,6 +66,11 @@ class OchnoActivePort(OchnoHubEntity, SelectEntity):
     @override
     def current_option(self) -> str | None:
         return active_port_option(self.hub)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, int | None]:
+        return port_attributes(self.hub)
 
     @override
     async def async_select_option(self, option: str) -> None:

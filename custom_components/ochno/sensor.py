@@ -21,10 +21,13 @@ from .const import DOMAIN, Access, PushState
 from .coordinator import OchnoConfigEntry, OchnoCoordinator
 from .devices import account_identifier
 from .entity import (
+    DEFAULT_PORT,
+    ROOM_SYSTEM_PORT,
     OchnoEntityDescription,
     OchnoHubEntity,
     active_port_option,
     add_hub_entities,
+    port_attributes,
     port_options,
 )
 from .operated.models import Hub
@@ -38,6 +41,7 @@ class OchnoSensorEntityDescription(OchnoEntityDescription, SensorEntityDescripti
 
     value_fn: Callable[[Hub], str | int | None]
     options_fn: Callable[[Hub], list[str]] | None = None
+    attributes_fn: Callable[[Hub], Mapping[str, int | None]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,7 @@ SENSORS: tuple[OchnoSensorEntityDescription, ...] = (
         device_class=SensorDeviceClass.ENUM,
         access=Access.READ,
         options_fn=port_options,
+        attributes_fn=port_attributes,
         value_fn=active_port_option,
     ),
     OchnoSensorEntityDescription(
@@ -127,6 +132,7 @@ def _describe(hub: Hub) -> Iterator[OchnoSensorEntityDescription]:
 class OchnoSensor(OchnoHubEntity, SensorEntity):
     """A fact of a hub."""
 
+    _unrecorded_attributes = frozenset({DEFAULT_PORT, ROOM_SYSTEM_PORT})
     entity_description: OchnoSensorEntityDescription
 
     @property
@@ -142,6 +148,13 @@ class OchnoSensor(OchnoHubEntity, SensorEntity):
     @override
     def native_value(self) -> str | int | None:
         return self.entity_description.value_fn(self.hub)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, int | None] | None:
+        if self.entity_description.attributes_fn is None:
+            return None
+        return self.entity_description.attributes_fn(self.hub)
 
 
 class OchnoAccountSensor(CoordinatorEntity[OchnoCoordinator], SensorEntity):
