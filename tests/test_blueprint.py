@@ -96,12 +96,14 @@ def area(home: Home, *hubs: str) -> Config:
     return {"area_id": [device.area_id for device in devices if device]}
 
 
-async def enable(home: Home, key: str, hub: str = "Boardroom") -> None:
-    """Enable one of the sensors that are disabled at first."""
-    entity_id = home.entity_id("sensor", hub, key)
-    er.async_get(home.hass).async_update_entity(entity_id or "", disabled_by=None)
-    await home.hass.config_entries.async_reload(home.entry.entry_id)
-    await home.settle()
+def rename(home: Home) -> None:
+    """Give all entities of the account other entity ids, as another language would."""
+    registry = er.async_get(home.hass)
+    for number, entity in enumerate(
+        er.async_entries_for_config_entry(registry, home.entry.entry_id)
+    ):
+        entity_id = f"{entity.domain}.salle_{number}"
+        registry.async_update_entity(entity.entity_id, new_entity_id=entity_id)
 
 
 async def notifications(
@@ -289,7 +291,7 @@ async def leave_another_port_active(home: Home, hub: SimHub) -> None:
 async def test_room_system_takes_over_when_the_last_laptop_has_left(
     home: Home, hub: SimHub
 ) -> None:
-    await enable(home, "room_system_port")
+    rename(home)
     await automate(home, "room_system_takes_over", rooms=area(home), free_for={"minutes": 2})
     hub.plug(3)
     await leave_another_port_active(home, hub)
@@ -316,30 +318,27 @@ async def test_room_system_takes_over_at_the_port_that_the_user_chose(
     assert focus.active == 2
 
 
-async def test_room_without_a_room_system_stays_as_it_is(
-    home: Home, entry: ConfigEntry, hass_ws_client: WebSocketGenerator
-) -> None:
-    await enable(home, "room_system_port", FOCUS)
+async def test_room_without_a_room_system_stays_as_it_is(home: Home, entry: ConfigEntry) -> None:
     await automate(home, "room_system_takes_over", rooms=area(home, FOCUS))
     hub = home.simulator.hub(FOCUS)
     await leave_another_port_active(home, hub)
     await home.wait(30)
     assert hub.active == 2
-    assert await notifications(home, hass_ws_client) == []
 
 
-async def test_user_is_told_what_it_takes_to_know_the_room_systems_port(
-    home: Home, hub: SimHub, hass_ws_client: WebSocketGenerator
+async def test_room_system_does_not_take_over_when_somebody_runs_it_by_hand(
+    home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
 ) -> None:
     await automate(home, "room_system_takes_over", rooms=area(home))
-    await leave_another_port_active(home, hub)
-    await home.wait(30)
-    assert hub.active == 2
-    [(_, title, message)] = await notifications(home, hass_ws_client)
-    assert title == "Room system's port not known"
-    assert message == (
-        "Enable the sensor Room system port of Boardroom, or choose a port in the automation Test."
+    hub.set_active(2)
+    await home.poll()
+    caplog.clear()
+    await home.hass.services.async_call(
+        "automation", "trigger", {"entity_id": "automation.test"}, blocking=True
     )
+    await home.settle()
+    assert hub.active == 2
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
 
 
 # Default port after hours
@@ -348,8 +347,7 @@ async def test_user_is_told_what_it_takes_to_know_the_room_systems_port(
 async def test_hubs_go_back_to_their_default_ports_after_hours(home: Home, hub: SimHub) -> None:
     focus, workshop = home.simulator.hub(FOCUS), home.simulator.hub("Workshop")
     hub.config["defaultport"] = 3
-    for name in ("Boardroom", FOCUS):
-        await enable(home, "default_port", name)
+    rename(home)
     await until(home, 12)
     hubs = [device_id(home), device_id(home, FOCUS)]
     await automate(home, "default_port_after_hours", hubs=hubs)
@@ -397,18 +395,33 @@ async def test_no_port_is_active_after_hours_if_that_is_chosen(home: Home, hub: 
     assert hub.active == 0
 
 
-async def test_user_is_told_what_it_takes_to_know_the_default_port(
-    home: Home,
-    hub: SimHub,
-    hass_ws_client: WebSocketGenerator,
+async def test_hub_that_does_not_say_its_default_port_is_left_alone(
+    home: Home, hub: SimHub
 ) -> None:
+    del hub.config["defaultport"]
     await until(home, 12)
     await automate(home, "default_port_after_hours", hubs=[device_id(home)])
     hub.set_active(2)
+    await home.poll()
     await until(home, 20)
     assert hub.active == 2
-    [(_, title, message)] = await notifications(home, hass_ws_client)
-    assert title == "Default port not known"
-    assert message == (
-        "Enable the sensor Default port of Boardroom, or choose a port in the automation Test."
-    )
+
+
+@pytest.mark.parametrize("reason", ["disabled", "unknown"])
+async def test_hub_that_may_be_in_use_is_left_alone_after_hours(
+    home: Home, hub: SimHub, reason: str
+) -> None:
+    if reason == "disabled":
+        entity_id = home.entity_id("binary_sensor", "Boardroom", "in_use") or ""
+        disabled = er.RegistryEntryDisabler.USER
+        er.async_get(home.hass).async_update_entity(entity_id, disabled_by=disabled)
+    else:
+        hub.state["connected"] = [1, None, None, None]
+    await until(home, 12)
+    await automate(home, "default_port_after_hours", hubs=[device_id(home)], port="4")
+    hub.set_active(2)
+    await home.poll()
+    state = home.state("binary_sensor", "Boardroom", "in_use")
+    assert state == (None if reason == "disabled" else "unknown")
+    await until(home, 20)
+    assert hub.active == 2
