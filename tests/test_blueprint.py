@@ -16,7 +16,7 @@ from homeassistant.components.blueprint import Blueprint
 from homeassistant.components.blueprint.schemas import BLUEPRINT_SCHEMA
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, ServiceCall
-from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.selector import selector
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
@@ -185,6 +185,42 @@ async def test_laptop_plugged_in_and_everyone_gone_each_have_their_actions(
     assert done(did) == []
     await home.wait(100)
     assert done(did) == [{"area": "boardroom", "hub": "Boardroom"}]
+
+
+async def test_room_of_two_hubs_is_left_when_both_are_free(
+    home: Home, hub: SimHub, did: list[ServiceCall]
+) -> None:
+    other = home.simulator.hub(FOCUS)
+    dr.async_get(home.hass).async_update_device(device_id(home, FOCUS), area_id="boardroom")
+    await automate(
+        home,
+        "laptop_plugged_in",
+        rooms=area(home),
+        gone=do(hub="{{ trigger.hub }}"),
+        gone_for={"minutes": 2},
+    )
+    for one in (hub, other):
+        one.plug(2)
+    await home.poll()
+    for one, gone in ((hub, []), (other, [{"hub": FOCUS}])):
+        one.unplug(2)
+        await home.poll()
+        await home.wait(150)
+        assert done(did) == gone
+
+
+async def test_hub_without_an_area_is_left_like_any(
+    home: Home, hub: SimHub, did: list[ServiceCall]
+) -> None:
+    dr.async_get(home.hass).async_update_device(device_id(home), area_id=None)
+    rooms = {"device_id": device_id(home)}
+    await automate(home, "laptop_plugged_in", rooms=rooms, gone=do())
+    hub.plug(2)
+    await home.poll()
+    hub.unplug(2)
+    await home.poll()
+    await home.wait(300)
+    assert done(did) == [{}]
 
 
 async def test_nothing_is_done_that_nobody_asked_for(

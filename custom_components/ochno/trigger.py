@@ -224,7 +224,7 @@ LASTING = automation_schema({vol.Optional(CONF_FOR): cv.positive_time_period})
 
 
 class RoomTrigger(FactTrigger):
-    """The first laptop is plugged in, or the last one unplugged.
+    """The first laptop of a hub is plugged in, or the last one unplugged.
 
     That another port is the room system's changes what is in use, too, but nobody came or went.
     """
@@ -241,13 +241,13 @@ class RoomTrigger(FactTrigger):
 
 
 class RoomInUse(RoomTrigger):
-    """The first laptop is plugged in."""
+    """The first laptop of a hub is plugged in."""
 
     _value = True
 
 
 class RoomFree(RoomTrigger):
-    """The last laptop is unplugged."""
+    """The last laptop of a hub is unplugged."""
 
     _value = False
 
