@@ -31,7 +31,7 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 
 TIMES = 15
-SETUPS = 3
+SETUPS = 5
 PUSHES = 100
 LIST = "/api/hubs/v1"
 # Whose memory is that of hubs, rather than of Home Assistant's entities.
@@ -104,11 +104,11 @@ class Bench:
 
     async def measure(self, work: Work, before: Work | None = None, times: int = TIMES) -> float:
         seconds = []
+        gc.collect()
         for _ in range(times):
             if before:
                 await before()
             await self.hass.async_block_till_done()
-            gc.collect()
             begin = time.thread_time()
             await work()
             seconds.append(time.thread_time() - begin)

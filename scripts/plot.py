@@ -1,11 +1,12 @@
 """Draw what scripts/bench cost measured last, as docs/performance.svg."""
 
 import json
+from pathlib import Path
 
-from house import ROOT
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
+ROOT = Path(__file__).parent.parent
 WORDS = {"ours": "this integration", "stock": "stock pattern"}
 STYLES = {"ours": "o-", "stock": "s--"}
 

@@ -58,6 +58,17 @@ async def test_list_that_did_not_change_touches_no_entity(
     assert touched(home, before) == set()
 
 
+async def test_list_is_sent_as_a_whole_once_an_hour(home: Home) -> None:
+    """In case that what the server calls unchanged is not."""
+    await home.link()
+    statuses(home)
+    before = written(home)
+    for _ in range(3):
+        await home.wait(1201)
+    assert statuses(home) == [304, 304, 200]
+    assert touched(home, before) == set()
+
+
 @pytest.mark.parametrize("etags", [True, False])
 async def test_hub_that_changed_is_the_only_one_touched(home: Home, etags: bool) -> None:
     home.simulator.settings.etags = etags

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain, repeat
 from typing import Final, override
 
@@ -86,9 +87,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self._listing: HubList | None = None
         self.changed: set[str] = set()
         self.presence: Counter[bool | None] = Counter()
-        self._listeners_by_hub: defaultdict[str | None, dict[int, CALLBACK_TYPE]] = defaultdict(
-            dict
-        )
+        self._listeners_by_hub: defaultdict[str, list[CALLBACK_TYPE]] = defaultdict(list)
         self._told_success = True
         self.push_state = PushState.OFF
         self.last_delivery: datetime | None = None
@@ -109,12 +108,15 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         """Fetch all hubs: one request, unless the list comes without their state."""
         request = self._begin_request()
         names = self._space_names
+        spaces_due = dt_util.utcnow() >= self._spaces_due
         try:
-            listing = await self.client.hubs(self._listing)
+            # As a whole once an hour: nobody says what an ETag of the list stands for.
+            listing = await self.client.hubs(None if spaces_due else self._listing)
             hubs = listing.hubs
             if hubs and not any(hub.has_state for hub in hubs.values()):
                 hubs = await self._with_details(hubs)
-            await self._update_spaces(hubs)
+            if spaces_due or listing is not self._listing:
+                await self._update_spaces(hubs)
         except (OperatedUnauthorizedError, OAuth2TokenRequestReauthError) as err:
             # Home Assistant's own handling of the latter would leave the states as they were.
             raise ConfigEntryAuthFailed(
@@ -149,7 +151,8 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         changed = {hub_id for hub_id, hub in shown.items() if hub != known.get(hub_id)}
         self.changed = removed | (known.keys() - hubs.keys()) | changed
         hubs = hubs | shown
-        self.presence = Counter(hub.online for hub in hubs.values())
+        if self.changed:
+            self.presence = Counter(hub.online for hub in hubs.values())
         return hubs
 
     @callback
@@ -157,28 +160,22 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
     def async_add_listener(
         self, update_callback: CALLBACK_TYPE, context: str | None = None
     ) -> CALLBACK_TYPE:
-        remove = super().async_add_listener(update_callback, context)
+        if context is None:
+            return super().async_add_listener(update_callback)
         listeners = self._listeners_by_hub[context]
-        listeners[id(remove)] = update_callback
-
-        @callback
-        def remove_both() -> None:
-            remove()
-            del listeners[id(remove)]
-
-        return remove_both
+        listeners.append(update_callback)
+        return partial(list.remove, listeners, update_callback)
 
     @callback
     @override
     def async_update_listeners(self) -> None:
         """Tell those who listen to a changed hub or to the account; all if availability changed."""
-        if self.last_update_success != self._told_success:
+        if all_hubs := self.last_update_success != self._told_success:
             self._told_success = self.last_update_success
-            super().async_update_listeners()
-            return
-        for context in (*self.changed, None):
-            for update_callback in list(self._listeners_by_hub[context].values()):
+        for hub_id in list(self._listeners_by_hub) if all_hubs else self.changed:
+            for update_callback in list(self._listeners_by_hub.get(hub_id, ())):
                 update_callback()
+        super().async_update_listeners()
 
     async def async_refresh_hub(self, hub_id: str) -> None:
         """Fetch one hub alone. Raises OperatedError, and whatever a token refresh raises."""

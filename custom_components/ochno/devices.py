@@ -6,13 +6,16 @@ from typing import Final
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import area_registry as ar, device_registry as dr
-from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
+from homeassistant.helpers.device_registry import DeviceEntryType
 
 from .const import CONF_SERVER, DOMAIN, LOGGER
 from .operated.models import Hub
 
 MANUFACTURER: Final = "Ochno"
 PRODUCT_NAMES: Final = {"O-PC-4": "Power Conference 4"}
+
+# The facts of a hub that its device shows, and the area that was suggested.
+type _Registered = tuple[tuple[str | None, ...], str | None]
 
 # A hub has left the account only when this many complete listings in a row say so.
 GONE_AFTER: Final = 5
@@ -41,8 +44,8 @@ class OchnoDevices:
             configuration_url=entry.data[CONF_SERVER],
         )
         self._account_id = account.id
-        # None of those that an earlier run registered: of them only the id is known.
-        self._registered: dict[str, DeviceInfo | None] = dict.fromkeys(self._by_hub(registry))
+        # What was registered of each hub; None of those that an earlier run registered.
+        self._registered: dict[str, _Registered | None] = dict.fromkeys(self._by_hub(registry))
 
     def __contains__(self, hub_id: str) -> bool:
         return hub_id in self._registered
@@ -59,7 +62,13 @@ class OchnoDevices:
         """Register hubs that are new, and those whose name, firmware or such changed."""
         registry = dr.async_get(self._hass)
         for hub in hubs.values():
-            device = DeviceInfo(
+            area = next((space_names[id_] for id_ in hub.space_ids if id_ in space_names), None)
+            facts = (hub.name, hub.product, hub.serial_number, hub.firmware, hub.hardware_version)
+            if (before := self._registered.get(hub.id)) == (facts, area):
+                continue
+            self._registered[hub.id] = facts, area
+            registered = registry.async_get_or_create(
+                config_entry_id=self._entry.entry_id,
                 identifiers={(DOMAIN, hub.id)},
                 manufacturer=MANUFACTURER,
                 model=PRODUCT_NAMES.get(hub.product or "", hub.product),
@@ -70,21 +79,11 @@ class OchnoDevices:
                 sw_version=hub.firmware,
                 hw_version=hub.hardware_version,
                 configuration_url=self._entry.data[CONF_SERVER],
-                suggested_area=next(
-                    (space_names[id_] for id_ in hub.space_ids if id_ in space_names),
-                    None,
-                ),
+                suggested_area=area,
                 via_device_id=self._account_id,
             )
-            if (before := self._registered.get(hub.id)) == device:
-                continue
-            self._registered[hub.id] = device
-            registered = registry.async_get_or_create(
-                config_entry_id=self._entry.entry_id, **device
-            )
             # Home Assistant heeds a suggestion only when it creates a device.
-            area = device["suggested_area"]
-            if before and not before["suggested_area"] and area and not registered.area_id:
+            if before and not before[1] and area and not registered.area_id:
                 area_id = ar.async_get(self._hass).async_get_or_create(area).id
                 registry.async_update_device(registered.id, area_id=area_id)
 
