@@ -76,7 +76,7 @@ class OperatedClient:
             if earlier is None or etag is None or err.status != HTTPStatus.NOT_MODIFIED:
                 raise
             return earlier
-        return HubList.from_json(decode(body), new_etag, earlier)
+        return HubList.from_body(body, new_etag, earlier)
 
     async def hub(self, hub_id: str) -> Hub:
         """Fetch one hub with everything known of it; needs the scope `hubs:read`."""

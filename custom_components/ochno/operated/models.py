@@ -8,6 +8,7 @@ what can't be told apart from anything else (no id, not an object) is an error.
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
+from hashlib import sha256
 from typing import Self
 
 from .errors import OperatedResponseError
@@ -228,23 +229,28 @@ class HubList:
     """The hubs of the account, by id.
 
     `malformed` says in words what of the list could not be read. `etag` is what the server calls
-    this answer; None if it does not.
+    this answer; None if it does not. `digest` tells it from any other.
     """
 
     hubs: dict[str, Hub]
     malformed: tuple[str, ...]
     etag: str | None
+    digest: bytes
 
     @classmethod
-    def from_json(cls, json: JSON, etag: str | None = None, earlier: Self | None = None) -> Self:
-        """Read `GET /api/hubs/v1`. A hub that is as in an earlier list is the same object.
+    def from_body(cls, body: bytes, etag: str | None = None, earlier: Self | None = None) -> Self:
+        """Read `GET /api/hubs/v1`.
 
-        Raises OperatedResponseError if it is not a list, or no hub in it can be read.
+        What is as in an earlier list is the same object: a hub, or the list as a whole. Raises
+        OperatedResponseError if it is not a list, or no hub in it can be read.
         """
+        digest = sha256(body).digest()
+        if earlier and earlier.digest == digest:
+            return earlier
         known = earlier.hubs if earlier else {}
         hubs: dict[str, Hub] = {}
         malformed: list[str] = []
-        for position, item in enumerate(as_list(json), start=1):
+        for position, item in enumerate(as_list(decode(body)), start=1):
             try:
                 hub = _unchanged(item, known) or Hub.from_json(item)
             except OperatedResponseError as err:
@@ -253,7 +259,7 @@ class HubList:
                 hubs.setdefault(hub.id, hub)
         if malformed and not hubs:
             raise OperatedResponseError(malformed[0])
-        return cls(hubs=hubs, malformed=tuple(malformed), etag=etag)
+        return cls(hubs=hubs, malformed=tuple(malformed), etag=etag, digest=digest)
 
 
 def _unchanged(json: JSON, known: dict[str, Hub]) -> Hub | None:
