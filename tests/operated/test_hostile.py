@@ -16,7 +16,7 @@ from custom_components.ochno.operated.client import OperatedClient
 from custom_components.ochno.operated.delivery import Delivery
 from custom_components.ochno.operated.errors import OperatedRateLimitError, OperatedResponseError
 from custom_components.ochno.operated.models import Account, Hub, HubList, User, read_spaces
-from custom_components.ochno.operated.values import decode
+from custom_components.ochno.operated.values import decode, encode
 
 from ..hostile import (
     DELIVERIES,
@@ -91,8 +91,14 @@ def test_sound_hub_is_read_whatever_stands_beside_it(hubs: list[Any], position: 
 def test_list_is_read_the_same_whatever_was_listed_before(
     hubs: list[Any], later: list[Any], position: int
 ) -> None:
-    before = HubList.from_body(dumps([*hubs, SOUND]).encode())
-    answer = dumps([*later[:position], *hubs[position:], *later[position:], SOUND]).encode()
+    def body(*items: Any) -> bytes:
+        return encode(decode(dumps(items).encode()))
+
+    other = {**SOUND, "id": "other"}
+    before = HubList.from_body(body(other, *hubs, SOUND))
+    answer = body(
+        *[other][:position], *later[:position], *hubs[position:], *later[position:], SOUND
+    )
     assert asdict(HubList.from_body(answer, None, before)) == asdict(HubList.from_body(answer))
 
 

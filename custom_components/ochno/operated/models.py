@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
-from typing import Self
+from typing import Final, Self
 
 from .errors import OperatedResponseError
 from .values import (
@@ -26,6 +26,8 @@ from .values import (
     texts,
     whole,
 )
+
+_COMMA: Final = ord(",")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,18 +250,46 @@ class HubList:
         if earlier and earlier.digest == digest:
             return earlier
         known = earlier.hubs if earlier else {}
-        hubs: dict[str, Hub] = {}
+        first, changed, last = _compare(body, list(known.values()))
+        hubs = {hub.id: hub for hub in first}
         malformed: list[str] = []
-        for position, item in enumerate(as_list(decode(body)), start=1):
+        for position, item in enumerate(changed, start=len(first) + 1):
             try:
                 hub = _unchanged(item, known) or Hub.from_json(item)
             except OperatedResponseError as err:
                 malformed.append(f"item {position}: {err}")
             else:
                 hubs.setdefault(hub.id, hub)
+        for hub in last:
+            hubs.setdefault(hub.id, hub)
         if malformed and not hubs:
             raise OperatedResponseError(malformed[0])
         return cls(hubs=hubs, malformed=tuple(malformed), etag=etag, digest=digest)
+
+
+def _compare(body: bytes, known: list[Hub]) -> tuple[list[Hub], list[JSON], list[Hub]]:
+    """Return the known hubs that a list begins with and ends with, and between what is read anew.
+
+    All of it is read if the server writes JSON in another way than `encode`.
+    """
+    begin, end = 1, len(body) - 1
+    first = last = 0
+    if body[:1] == b"[" and body[-1:] == b"]":
+        for hub in known:
+            after = begin + len(hub.raw)
+            if not body.startswith(hub.raw, begin) or body[after] != _COMMA:
+                break
+            first, begin = first + 1, after + 1
+        for hub in reversed(known[first:]):
+            start = end - len(hub.raw)
+            if start < begin or not body.startswith(hub.raw, start) or body[start - 1] != _COMMA:
+                break
+            last, end = last + 1, start - 1
+    # Two commas with nothing between are an error that only the whole shows.
+    if begin == end or not (first or last):
+        return [], as_list(decode(body)), []
+    changed = as_list(decode(b"[" + body[begin:end] + b"]")) if begin < end else []
+    return known[:first], changed, known[len(known) - last :]
 
 
 def _unchanged(json: JSON, known: dict[str, Hub]) -> Hub | None:
