@@ -14,6 +14,7 @@ from homeassistant.helpers import device_registry as dr
 
 from .home import HUBS, Home
 from .simulator import Fault
+from .test_oauth import edited
 
 HARMLESS_KEYS = [
     *("direction", "error", "event", "firmware", "hardwareversion", "otp", "product", "type"),
@@ -56,6 +57,22 @@ async def test_diagnostics_tell_how_the_account_is_linked(home: Home, entry: Con
     assert facts["updates"]["instant_updates"] == "no_url"
     assert facts["updates"]["last_poll"] is not None
     assert facts["updates"]["last_poll_failed_by"] is None
+
+
+@pytest.mark.parametrize(
+    ("scope", "scopes"),
+    [
+        (None, []),
+        ("sub hubs:read email", ["email", "hubs:read", "sub"]),
+        ("sub,hubs:read,email", ["email", "hubs:read", "sub"]),
+    ],
+)
+async def test_diagnostics_tell_the_scopes_however_the_answer_names_them(
+    home: Home, scope: str | None, scopes: list[str]
+) -> None:
+    home.simulator.fail("POST", "/identity/oauth/v2/token", edited(scope=scope))
+    await home.link()
+    assert (await download(home))["token"]["scopes"] == scopes
 
 
 async def test_diagnostics_hold_every_hub_and_each_answer_that_was_never_confirmed(

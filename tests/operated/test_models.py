@@ -399,6 +399,7 @@ async def listed(client: OperatedClient, simulator: Simulator, *hubs: Any) -> Hu
         ({"id": True}, "a hub without an id"),
         ({"id": {}}, "a hub without an id"),
         ({"id": ".."}, "a hub without an id"),
+        ({"id": "a\ufffd"}, "a hub without an id"),
         ({"id": " a"}, "a hub without an id"),
         ({"id": "a\nb"}, "a hub without an id"),
         ({"id": "x" * 201}, "a hub without an id"),
@@ -416,6 +417,13 @@ async def test_malformed_hub_is_left_out_and_named(
     assert listing.malformed == (f"item 2: {reason}",)
     with pytest.raises(OperatedResponseError, match=reason):
         await listed(client, simulator, hub, hub)
+
+
+@pytest.mark.parametrize("id_", ["X", "..a", "x" * 200])
+async def test_hub_of_an_odd_id_is_listed(
+    client: OperatedClient, simulator: Simulator, id_: str
+) -> None:
+    assert list((await listed(client, simulator, {"id": id_})).hubs) == [id_]
 
 
 @pytest.mark.parametrize(
