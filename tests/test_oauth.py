@@ -457,6 +457,8 @@ def error(status: int, text: str) -> Fault:
 
 OUTAGES = {
     "503": Fault.status(503),
+    "hung up": Fault.reset(),
+    "endless": Fault.huge(50_000_000),
     "403 in OAuth's words": error(403, '{"error": "access_denied"}'),
     **{
         f"400 {word}": error(400, f'{{"error": "{word}"}}')
