@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 from yarl import URL
 
 from homeassistant.components import webhook
@@ -366,8 +367,9 @@ async def test_delivery_that_is_just_not_too_long_counts(home: Home, hub: SimHub
 @pytest.mark.parametrize("wrong", ["guessed", "", "käse", "\ud800", 17, True, ["x"]], ids=repr)
 @pytest.mark.parametrize("within", [False, True], ids=["body", "data"])
 async def test_wrong_verification_token_in_the_body_changes_and_fetches_nothing(
-    home: Home, hub: SimHub, within: bool, wrong: Any
+    home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture, within: bool, wrong: Any
 ) -> None:
+    caplog.clear()
     message = change(hub, active=2)
     (message["data"] if within else message)["verificationToken"] = wrong
     before = fetched(home)
@@ -377,6 +379,7 @@ async def test_wrong_verification_token_in_the_body_changes_and_fetches_nothing(
     assert active(home) == "1"
     assert since(home, before) == {}
     assert last_delivery(home) is None
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 @pytest.mark.parametrize("place", ["verificationToken", "header", "query"])
@@ -434,16 +437,27 @@ async def test_token_of_an_earlier_subscription_is_refused(
     assert active(home) == "1"
 
 
-async def test_get_and_other_webhooks_show_nothing(home: Home, hub: SimHub) -> None:
+async def test_other_methods_and_other_webhooks_show_nothing(home: Home, hub: SimHub) -> None:
     [subscription] = home.simulator.subscriptions.live()
     before = fetched(home)
-    async with home.client.get(URL(subscription.webhook_url).path) as response:
-        assert response.status == 405
-    async with home.client.post("/api/webhook/guessed", json=change(hub, active=2)) as response:
+    path, message = URL(subscription.webhook_url).path, change(hub, active=2)
+    for method in ("GET", "PUT"):
+        async with home.client.request(method, path, json=message) as response:
+            assert response.status == 405
+    async with home.client.post("/api/webhook/guessed", json=message) as response:
         assert response.status == 200
     await home.wait(1)
     assert active(home) == "1"
     assert since(home, before) == {}
+
+
+async def test_webhook_is_told_apart_in_the_list_of_webhooks(
+    hass: HomeAssistant, hass_ws_client: WebSocketGenerator, entry: ConfigEntry
+) -> None:
+    websocket = await hass_ws_client(hass)
+    await websocket.send_json_auto_id({"type": "webhook/list"})
+    [listed] = (await websocket.receive_json())["result"]
+    assert (listed["domain"], listed["name"]) == ("ochno", entry.title)
 
 
 # In the wrong order

@@ -189,6 +189,18 @@ async def test_delivery_that_comes_while_unsubscribing_does_not_put_the_webhook_
     assert await unloading
 
 
+async def test_unloading_before_home_assistant_has_started_leaves_no_listener(
+    hass: HomeAssistant, home: Home, reachable: None
+) -> None:
+    entry = await link(home)
+    await hass.config_entries.async_unload(entry.entry_id)
+    before = hass.bus.async_listeners()
+    hass.set_state(CoreState.starting)
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.config_entries.async_unload(entry.entry_id)
+    assert hass.bus.async_listeners() == before
+
+
 async def test_unloading_with_an_expired_token_unsubscribes(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
@@ -275,6 +287,21 @@ async def test_leftover_of_a_crash_is_ended_at_the_next_start(
     assert home.instant_updates == "active"
 
 
+async def test_delivery_to_the_leftover_of_a_crash_is_dropped_quietly(
+    hass: HomeAssistant, home: Home, caplog: pytest.LogCaptureFixture, entry: ConfigEntry
+) -> None:
+    home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.reset(), times=None)
+    await hass.config_entries.async_unload(entry.entry_id)
+    hass.set_state(CoreState.starting)
+    await hass.config_entries.async_setup(entry.entry_id)
+    home.simulator.settings.delivery_token = "verificationToken"
+    hub = home.simulator.hub("Boardroom")
+    [delivery] = await home.simulator.deliver(hub, STATE_CHANGE, {"newState": {"active": 2}})
+    assert delivery.status == 200
+    assert home.state("sensor", "Boardroom", "active_port") == "1"
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 @pytest.mark.parametrize("status", [404, 410])
 async def test_leftover_that_lapsed_meanwhile_is_forgotten(
     hass: HomeAssistant, home: Home, hass_storage: dict[str, Any], entry: ConfigEntry, status: int
@@ -311,7 +338,8 @@ async def test_without_an_https_address_changes_arrive_by_polling(
     assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
     await home.wait(10)
     assert home.instant_updates == "no_url"
-    assert len([line for line in told(caplog) if "polling" in line]) == 1
+    reason = "there is no https address that the internet can reach"
+    assert told(caplog) == [f"{entry.title}: changes arrive by polling: {reason}"]
     await hass.config_entries.async_remove(entry.entry_id)
     assert calls(home) == []
     assert f"ochno.{entry.entry_id}" not in hass_storage
@@ -549,7 +577,7 @@ async def test_refusal_leaves_polling_as_it_was_and_is_retried_ever_more_rarely(
     assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
     assert reauth_flows(home) == []
     assert len(told(caplog)) == 1
-    assert "polling" in told(caplog)[0]
+    assert re.search(r": changes arrive by polling: \w+Error\(", told(caplog)[0])
     home.simulator.clear_faults()
     await home.wait(7 * HOUR)
     assert home.instant_updates == "active"
@@ -644,6 +672,22 @@ async def test_service_that_hangs_while_subscribing_does_not_keep_it_from_unload
     assert calls(home) == ["POST"]
 
 
+async def test_subscription_made_too_late_that_can_not_be_ended_is_no_error(
+    hass: HomeAssistant, home: Home, caplog: pytest.LogCaptureFixture, reachable: None
+) -> None:
+    entry = await link_slowly(home, Fault.delay(1000))
+    unloading = asyncio.create_task(hass.config_entries.async_unload(entry.entry_id))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    pass_time(home, 9)
+    assert await unloading
+    home.simulator.clear_faults()
+    home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.status(500))
+    await home.settle()
+    assert calls(home) == ["POST", "DELETE"]
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_slow_subscribing_during_a_reload_does_not_leave_two(
     hass: HomeAssistant, home: Home, reachable: None
 ) -> None:
@@ -708,12 +752,15 @@ async def test_change_that_is_never_delivered_brings_back_frequent_polls(
     assert home.instant_updates == "failing"
     assert live(home) == [new.id]
     assert calls(home)[:3] == ["POST", "DELETE", "POST"]
-    assert len([line for line in told(caplog) if "polling" in line]) == 1
+    [told_of_polling] = [line for line in told(caplog) if "polling" in line]
+    assert told_of_polling.endswith(": changes arrive by polling: a change was not delivered")
     home.simulator.settings.delivery_drop = False
     hub.plug(3)
     await home.delivered()
     assert home.instant_updates == "active"
     assert await home.poll_interval() == 120
+    await home.wait(67 * MINUTE)
+    assert home.instant_updates == "active"
 
 
 async def test_further_missed_changes_while_in_doubt_change_nothing(
@@ -726,6 +773,14 @@ async def test_further_missed_changes_while_in_doubt_change_nothing(
     await home.poll()
     await home.wait(11)
     assert live(home) == before
+    assert home.instant_updates == "failing"
+
+
+async def test_missed_change_shows_although_the_service_hangs(home: Home, hub: SimHub) -> None:
+    await miss(home, hub)
+    home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.hang())
+    pass_time(home, 11)
+    await home.until(lambda: "DELETE" in calls(home))
     assert home.instant_updates == "failing"
 
 
