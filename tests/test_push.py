@@ -379,7 +379,7 @@ async def test_wrong_verification_token_in_the_body_changes_and_fetches_nothing(
     assert active(home) == "1"
     assert since(home, before) == {}
     assert last_delivery(home) is None
-    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+    assert "Traceback" not in caplog.text
 
 
 @pytest.mark.parametrize("place", ["verificationToken", "header", "query"])
