@@ -619,6 +619,23 @@ async def test_failing_extension_means_polling_until_it_succeeds(
     assert len([line for line in told(caplog) if "polling" in line]) == 1
 
 
+async def test_cloud_that_was_away_for_long_is_subscribed_to_with_the_next_good_poll(
+    home: Home, reachable: None, entry: ConfigEntry
+) -> None:
+    home.simulator.fail("*", "/*", Fault.status(503), times=None)
+    for _ in range(12):
+        await home.wait(HOUR)
+    assert home.instant_updates == "unavailable"
+    home.simulator.clear_faults()
+    home.simulator.requests.clear()
+    await home.poll()
+    assert home.instant_updates == "active"
+    assert len(live(home)) == 1
+    assert calls(home) == ["PATCH", "POST"]
+    await home.poll()
+    assert calls(home) == ["PATCH", "POST"]
+
+
 async def test_failing_token_server_means_polling_and_nothing_more(
     home: Home, entry: ConfigEntry
 ) -> None:

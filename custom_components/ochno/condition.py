@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar, Final, Unpack, override
 
-import voluptuous as vol
+import probatio
 
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.condition import (
@@ -27,15 +27,17 @@ from .facts import (
     port_option,
 )
 
-BEHAVIOR: Final[dict[vol.Marker, Any]] = {
-    vol.Required(ATTR_BEHAVIOR, default=BEHAVIOR_ANY): vol.In([BEHAVIOR_ANY, BEHAVIOR_ALL])
+BEHAVIOR: Final[dict[probatio.Marker, Any]] = {
+    probatio.Required(ATTR_BEHAVIOR, default=BEHAVIOR_ANY): probatio.In(
+        [BEHAVIOR_ANY, BEHAVIOR_ALL]
+    )
 }
 
 
 class HubCondition(Condition):
     """A condition of what is known of hubs now; what is not known counts neither way."""
 
-    _schema: ClassVar[vol.Schema] = automation_schema(BEHAVIOR)
+    _schema: ClassVar[probatio.Schema] = automation_schema(BEHAVIOR)
 
     @override
     @classmethod

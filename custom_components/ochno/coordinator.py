@@ -224,6 +224,13 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         if self._cancel_fetch is not None:
             self._cancel_fetch()
 
+    @callback
+    def async_forget(self, hub_id: str) -> None:
+        """Forget a hub whose device the user deletes."""
+        self.devices.forget(hub_id)
+        self.changed = {hub_id}
+        self.async_update_listeners()
+
     def find_hub(self, hub_id: str | None, serial_number: str | None) -> Hub | None:
         """Return the hub with this id, else with this serial number."""
         if hub_id in self.data:
@@ -336,9 +343,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             try:
                 async with limit:
                     return await self.client.hub(hub.id)
-            except OperatedRateLimitError:
-                raise
-            except OperatedUnauthorizedError:
+            except OperatedRateLimitError, OperatedUnauthorizedError:
                 raise
             except OperatedError as err:
                 return err
@@ -380,10 +385,3 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             self._spaces_due = dt_util.utcnow() + SPACES_RETRY
             return
         self._space_names = {space.id: space.name for space in spaces}
-
-    @callback
-    def async_forget(self, hub_id: str) -> None:
-        """Forget a hub whose device the user deletes."""
-        self.devices.forget(hub_id)
-        self.changed = {hub_id}
-        self.async_update_listeners()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import voluptuous as vol
+import probatio
 
 from homeassistant.const import (
     ATTR_AREA_ID,
@@ -75,17 +75,24 @@ REPORTED: Final[SignalType[list[Report]]] = SignalType(f"{DOMAIN}_reported")
 _LAST: Final[HassKey[dict[str, dict[str, Report]]]] = HassKey(f"{DOMAIN}_reports")
 
 
-def automation_schema(options: dict[vol.Marker, Any]) -> vol.Schema:
+def automation_schema(options: dict[probatio.Marker, Any]) -> probatio.Schema:
     """Describe a trigger or a condition that has a target and these options."""
-    target = vol.All(cv.TARGET_FIELDS, cv.has_at_least_one_key(*_TARGETS))
-    return vol.Schema(
-        {vol.Required(CONF_TARGET): target, vol.Required(CONF_OPTIONS, default={}): options}
+    target = probatio.All(cv.TARGET_FIELDS, cv.has_at_least_one_key(*_TARGETS))
+    return probatio.Schema(
+        {
+            probatio.Required(CONF_TARGET): target,
+            probatio.Required(CONF_OPTIONS, default={}): options,
+        }
     )
 
 
-def port_option(*, none: bool) -> dict[vol.Marker, Any]:
+def port_option(*, none: bool) -> dict[probatio.Marker, Any]:
     """Describe the option of a port, which may also be `none`."""
-    return {vol.Optional(CONF_PORT): vol.All(vol.Coerce(str), vol.In(_PORTS[not none :]))}
+    return {
+        probatio.Optional(CONF_PORT): probatio.All(
+            probatio.Coerce(str), probatio.In(_PORTS[not none :])
+        )
+    }
 
 
 def chosen_port(options: ConfigType) -> int | None:

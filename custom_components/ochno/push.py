@@ -85,6 +85,7 @@ class OchnoPush:
         self._token = ""
         self._subscription_id: str | None = None
         self._failures = 0
+        self._away = False
         self._stopped = False
         self._ended = False
         self._cancel_next: CALLBACK_TYPE | None = None
@@ -114,6 +115,7 @@ class OchnoPush:
             self._hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, self._stop_with_hass),
             cloudhook.async_listen(self._hass, self._look_again),
             async_at_started(self._hass, self._look_again),
+            self._coordinator.async_add_listener(self._polled),
         ):
             self._entry.async_on_unload(stop_listening)
 
@@ -139,6 +141,13 @@ class OchnoPush:
         # Not the entry's own task: cancelled halfway, it could leave a subscription behind.
         self._hass.async_create_background_task(self._maintain(), "Ochno subscription")
 
+    @callback
+    def _polled(self) -> None:
+        """When the cloud is back, do not wait until a long pause is over."""
+        was_away, self._away = self._away, not self._coordinator.last_update_success
+        if was_away and not self._away and self._failures:
+            self._look_again()
+
     async def _maintain(self) -> None:
         """Bring the subscription to where it should be, and see to it again later."""
         async with self._lock:
@@ -154,13 +163,13 @@ class OchnoPush:
                 pause = PAUSES[min(self._failures, len(PAUSES) - 1)]
                 self._failures += 1
             else:
+                self._failures = 0
                 if state is PushState.ACTIVE is not self._coordinator.push_state:
                     # What changed before will not be delivered.
                     await self._coordinator.async_refresh()
                 self._report(state, _WHY_POLLING.get(state, ""))
                 async_settle_issue(self._hass, self._entry, "push_refused")
                 pause = EXTEND_AFTER
-                self._failures = 0
             if self._stopped:
                 # It took longer than whoever stopped this could wait.
                 with suppress(Exception):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, override
 
-import voluptuous as vol
+import probatio
 
 from homeassistant.const import CONF_FOR
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
@@ -52,7 +52,7 @@ class Happening:
 class HubTrigger(Trigger):
     """A trigger that goes by what hubs report."""
 
-    _schema: ClassVar[vol.Schema] = automation_schema({})
+    _schema: ClassVar[probatio.Schema] = automation_schema({})
 
     @override
     @classmethod
@@ -220,7 +220,7 @@ class FactTrigger(HubTrigger):
         self._waiting[hub_id] = async_call_later(self._hass, duration, lasted)
 
 
-LASTING = automation_schema({vol.Optional(CONF_FOR): cv.positive_time_period})
+LASTING = automation_schema({probatio.Optional(CONF_FOR): cv.positive_time_period})
 
 
 class RoomTrigger(FactTrigger):

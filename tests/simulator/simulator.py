@@ -1,7 +1,7 @@
 """The simulator itself: the HTTP server round the cloud, and what tests do with it."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl
@@ -75,6 +75,8 @@ class Simulator:
         self.paths: set[str] = set()
         self._received: set[str] = set()
         self.cloud = Cloud(hubs=hubs)
+        self.hub, self.add_hub = self.cloud.hub, self.cloud.add_hub
+        self.remove_hub = self.cloud.remove_hub
         self.identity = Identity(self.cloud, self.settings)
         self._background = Background()
         self.subscriptions = Subscriptions(self.identity, self.settings, self._background)
@@ -143,42 +145,6 @@ class Simulator:
         for connection in connections:
             connection.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
-
-    def hub(self, name_or_id: str) -> SimHub:
-        """Find a hub; KeyError if there is none."""
-        return self.cloud.hub(name_or_id)
-
-    def add_hub(
-        self,
-        name: str,
-        *,
-        account: str | None = None,
-        space: str | None = None,
-        product: str = "O-PC-4",
-        ports: int = 4,
-        connected: Iterable[int] = (),
-        active: int = 0,
-        mtr_port: int = 0,
-        online: bool = True,
-        config: Mapping[str, Any] | None = None,
-    ) -> SimHub:
-        """Add a hub to an account (name or id, by default the first); see Cloud.add_hub."""
-        return self.cloud.add_hub(
-            name,
-            account=account,
-            space=space,
-            product=product,
-            ports=ports,
-            connected=connected,
-            active=active,
-            mtr_port=mtr_port,
-            online=online,
-            config=config,
-        )
-
-    def remove_hub(self, name_or_id: str) -> None:
-        """Remove a hub, and its space if no other hub is there."""
-        self.cloud.remove_hub(name_or_id)
 
     def fail(self, method: str, path: str, fault: Fault, times: int | None = 1) -> None:
         """Let the next `times` such requests fail, with None all until clear_faults().

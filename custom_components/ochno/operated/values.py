@@ -5,6 +5,7 @@ Every reader takes anything; what can't be read is None, but for the two that ra
 
 from collections.abc import Iterable
 import json as lenient
+from typing import Final
 
 import orjson
 
@@ -13,9 +14,9 @@ from .errors import OperatedResponseError
 type JSON = bool | int | float | str | list[JSON] | dict[str, JSON] | None
 
 # The largest room known has 10 ports; anything far beyond is not a number of ports.
-MAX_PORTS = 64
+MAX_PORTS: Final = 64
 # Home Assistant and logs show these texts; nothing the vendor names is longer.
-_MAX_TEXT = 200
+_MAX_TEXT: Final = 200
 
 
 def decode(body: bytes) -> JSON:
