@@ -7,7 +7,6 @@ newest one gets lost. The simulator runs in this process: it knows what it answe
 import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 import random
 import sys
 import time
@@ -202,7 +201,3 @@ async def crash(kills: int, seed: int, *, aimed: bool) -> None:
     say(f"\nkilled {kills} times, came back by itself {kills - len(crashes.failures)} times")
     for cause in sorted(crashes.failures):
         say(f"  {cause}")
-
-
-if __name__ == "__main__":
-    raise SystemExit(f"Run {Path(__file__).parent / 'bench'} crash.")

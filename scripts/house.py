@@ -16,7 +16,7 @@ import aiohttp
 
 ROOT = Path(__file__).parent.parent
 CONFIGURATION = """\
-# Written anew by scripts/demo.
+# Written anew at each start.
 homeassistant:
   name: Demo
   external_url: {external_url}

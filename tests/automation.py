@@ -126,3 +126,9 @@ def target(home: Home, kind: str, platform: str, hub: str, key: str) -> Config:
         case _:
             areas.async_update(area_id, labels={label})
     return {"label_id": label}
+
+
+def areas(home: Home, *hubs: str) -> Config:
+    """Target hubs by their areas."""
+    devices = [home.device(hub) for hub in hubs]
+    return {"area_id": [device.area_id for device in devices if device]}

@@ -3,11 +3,9 @@
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 import logging
-import os
 from pathlib import Path
 
 from freezegun.api import FrozenDateTimeFactory
-from hypothesis import HealthCheck, settings
 import pytest
 from pytest_homeassistant_custom_component.common import MockUser
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
@@ -20,12 +18,6 @@ from homeassistant.setup import async_setup_component
 from .canaries import Canaries
 from .home import FRONTEND, Home
 from .simulator import Simulator
-
-settings.register_profile(
-    "thorough", max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck)
-)
-if profile := os.environ.get("HYPOTHESIS_PROFILE"):
-    settings.load_profile(profile)
 
 # aiohttp's access log fails at times that are frozen.
 logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
@@ -100,6 +92,8 @@ async def home(
     ):
         assert await async_setup_component(hass, component, {})
     yield Home(hass, await hass_client(), simulator, freezer, canaries)
+    # Home Assistant stops without faults, whatever became of the test.
+    simulator.clear_faults()
     canaries.look_at(hass)
 
 

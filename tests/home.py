@@ -27,6 +27,7 @@ from .simulator import Simulator
 FLOWS = "/api/config/config_entries/flow"
 FRONTEND = "https://example.com"
 HUBS = "/api/hubs/v1"
+TOKEN = "/identity/oauth/v2/token"
 SUBSCRIPTIONS = "/subscriptions/v1/"
 POLL = 30
 
@@ -90,9 +91,16 @@ class Home:
 
     async def add(self, account: str | None = None, **user_input: Any) -> Step:
         """Go through the whole dialog; return its last step."""
+        return await self._go_through(await self.start(), account, user_input)
+
+    async def reconfigure(self, account: str | None = None, **user_input: Any) -> Step:
+        """Go through the whole dialog for the entry that is there; return its last step."""
+        step = await self.start(entry_id=self.entry.entry_id)
+        return await self._go_through(step, account, user_input)
+
+    async def _go_through(self, step: Step, account: str | None, user_input: Step) -> Step:
         user_input = {"server": self.simulator.url, "access": "read", **user_input}
-        step = await self.submit(await self.start(), **user_input)
-        return await self.sign_in(step, account)
+        return await self.sign_in(await self.submit(step, **user_input), account)
 
     async def link(self, account: str | None = None, **user_input: Any) -> ConfigEntry:
         """Add the integration with default credentials and return its entry."""
@@ -100,6 +108,12 @@ class Home:
         step = await self.add(account, **user_input)
         assert step["type"] == "create_entry", step
         return self.entry
+
+    @property
+    def dialogs(self) -> list[str]:
+        """Why each dialog of the integration is open, such as `reauth`."""
+        flows = self.hass.config_entries.flow.async_progress_by_handler("ochno")
+        return [flow["context"]["source"] for flow in flows]
 
     @property
     def entry(self) -> ConfigEntry:
@@ -187,11 +201,15 @@ class Home:
             await asyncio.sleep(0)
         await self.hass.async_block_till_done()
 
-    async def wait(self, seconds: float) -> None:
-        """Let time pass at once, and what is due by then happen."""
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass at once, and what is due by then begin."""
         assert self.freezer is not None
         self.freezer.tick(timedelta(seconds=seconds))
         async_fire_time_changed(self.hass)
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass at once, and what is due by then happen."""
+        self.pass_time(seconds)
         await self.settle()
 
     async def poll(self, times: int = 1) -> None:

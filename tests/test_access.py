@@ -6,18 +6,11 @@ from yarl import URL
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 
-from .home import Home, Step
+from .home import Home
 
 READ_SCOPES = "sub%20email%20hubs:read%20accounts:read"
 READ_ONLY = {("sensor", "active_port"), ("binary_sensor", "port_1_active")}
 CONTROL_ONLY = {("select", "active_port"), ("switch", "port_1")}
-
-
-async def reconfigure(home: Home, access: str) -> Step:
-    """Change the access as a user does."""
-    step = await home.start(entry_id=home.entry.entry_id)
-    step = await home.submit(step, server=home.simulator.url, access=access)
-    return await home.sign_in(step)
 
 
 def there(home: Home, entities: set[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -72,13 +65,13 @@ async def test_reconfigure_changes_access_either_way(home: Home, entry: ConfigEn
     assert boardroom is not None
     dr.async_get(home.hass).async_update_device(boardroom.id, name_by_user="The big one")
 
-    step = await reconfigure(home, "control")
+    step = await home.reconfigure(access="control")
     assert step["reason"] == "reconfigure_successful"
     assert entry.state is ConfigEntryState.LOADED
     assert there(home, READ_ONLY | CONTROL_ONLY) == CONTROL_ONLY
     assert others(home) == before
 
-    step = await reconfigure(home, "read")
+    step = await home.reconfigure(access="read")
     assert step["reason"] == "reconfigure_successful"
     assert there(home, READ_ONLY | CONTROL_ONLY) == READ_ONLY
     assert others(home) == before

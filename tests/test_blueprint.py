@@ -22,6 +22,7 @@ from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from homeassistant.util.yaml import load_yaml_dict
 
+from .automation import Config, areas
 from .home import Home
 from .simulator import SimHub
 
@@ -30,8 +31,6 @@ FOLDER = ROOT / "blueprints" / "automation" / "ochno"
 REPOSITORY = "https://github.com/ha-ochno/ha-ochno/blob/main"
 BLUEPRINTS = sorted(FOLDER.iterdir())
 FOCUS = "Focus room"
-
-type Config = dict[str, Any]
 
 
 @pytest.fixture
@@ -88,12 +87,6 @@ def device_id(home: Home, hub: str = "Boardroom") -> str:
     device = home.device(hub)
     assert device is not None
     return device.id
-
-
-def area(home: Home, *hubs: str) -> Config:
-    """Target the areas of these hubs."""
-    devices = [home.device(hub) for hub in hubs or ("Boardroom",)]
-    return {"area_id": [device.area_id for device in devices if device]}
 
 
 def rename(home: Home) -> None:
@@ -166,7 +159,7 @@ async def test_laptop_plugged_in_and_everyone_gone_each_have_their_actions(
     await automate(
         home,
         "laptop_plugged_in",
-        rooms=area(home),
+        rooms=areas(home, "Boardroom"),
         plugged_in=do(port="{{ trigger.port }}", **told),
         gone=do(**told),
         gone_for={"minutes": 10},
@@ -195,7 +188,7 @@ async def test_room_of_two_hubs_is_left_when_both_are_free(
     await automate(
         home,
         "laptop_plugged_in",
-        rooms=area(home),
+        rooms=areas(home, "Boardroom"),
         gone=do(hub="{{ trigger.hub }}"),
         gone_for={"minutes": 2},
     )
@@ -226,7 +219,7 @@ async def test_hub_without_an_area_is_left_like_any(
 async def test_nothing_is_done_that_nobody_asked_for(
     home: Home, hub: SimHub, did: list[ServiceCall]
 ) -> None:
-    await automate(home, "laptop_plugged_in", rooms=area(home), gone=do())
+    await automate(home, "laptop_plugged_in", rooms=areas(home, "Boardroom"), gone=do())
     hub.plug(2)
     await home.poll()
     hub.unplug(2)
@@ -268,7 +261,7 @@ async def test_hub_offline_is_told_as_the_user_likes(
     await automate(
         home,
         "hub_offline",
-        hubs=area(home, "Boardroom", FOCUS),
+        hubs=areas(home, "Boardroom", FOCUS),
         offline_for={"minutes": 2},
         notify=do(message="{{ trigger.hub }} in {{ trigger.area }}"),
     )
@@ -286,7 +279,7 @@ async def test_hub_offline_is_told_as_the_user_likes(
 async def test_hub_that_is_too_hot_is_told_of(
     home: Home, hub: SimHub, hass_ws_client: WebSocketGenerator
 ) -> None:
-    await automate(home, "overheating", hubs=area(home))
+    await automate(home, "overheating", hubs=areas(home, "Boardroom"))
     home.simulator.hub(FOCUS).overheat(True)
     await home.poll()
     assert await notifications(home, hass_ws_client) == []
@@ -304,7 +297,9 @@ async def test_hub_that_is_too_hot_is_told_of(
 async def test_hub_too_hot_is_told_as_the_user_likes(
     home: Home, hub: SimHub, did: list[ServiceCall]
 ) -> None:
-    await automate(home, "overheating", hubs=area(home), notify=do(hub="{{ trigger.hub }}"))
+    await automate(
+        home, "overheating", hubs=areas(home, "Boardroom"), notify=do(hub="{{ trigger.hub }}")
+    )
     hub.overheat(True)
     await home.poll(2)
     assert done(did) == [{"hub": "Boardroom"}]
@@ -328,7 +323,9 @@ async def test_room_system_takes_over_when_the_last_laptop_has_left(
     home: Home, hub: SimHub
 ) -> None:
     rename(home)
-    await automate(home, "room_system_takes_over", rooms=area(home), free_for={"minutes": 2})
+    await automate(
+        home, "room_system_takes_over", rooms=areas(home, "Boardroom"), free_for={"minutes": 2}
+    )
     hub.plug(3)
     await leave_another_port_active(home, hub)
     await home.wait(180)
@@ -345,7 +342,7 @@ async def test_room_system_takes_over_when_the_last_laptop_has_left(
 async def test_room_system_takes_over_at_the_port_that_the_user_chose(
     home: Home, hub: SimHub
 ) -> None:
-    await automate(home, "room_system_takes_over", rooms=area(home), port="4")
+    await automate(home, "room_system_takes_over", rooms=areas(home, "Boardroom"), port="4")
     focus = home.simulator.hub(FOCUS)
     await leave_another_port_active(home, focus)
     await leave_another_port_active(home, hub)
@@ -355,7 +352,7 @@ async def test_room_system_takes_over_at_the_port_that_the_user_chose(
 
 
 async def test_room_without_a_room_system_stays_as_it_is(home: Home, entry: ConfigEntry) -> None:
-    await automate(home, "room_system_takes_over", rooms=area(home, FOCUS))
+    await automate(home, "room_system_takes_over", rooms=areas(home, FOCUS))
     hub = home.simulator.hub(FOCUS)
     await leave_another_port_active(home, hub)
     await home.wait(30)
@@ -365,7 +362,7 @@ async def test_room_without_a_room_system_stays_as_it_is(home: Home, entry: Conf
 async def test_room_system_does_not_take_over_when_somebody_runs_it_by_hand(
     home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await automate(home, "room_system_takes_over", rooms=area(home))
+    await automate(home, "room_system_takes_over", rooms=areas(home, "Boardroom"))
     hub.set_active(2)
     await home.poll()
     caplog.clear()

@@ -5,7 +5,7 @@ from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from homeassistant.config_entries import ConfigEntry
 
-from .automation import Config, automate_conditions, condition, target
+from .automation import Config, areas, automate_conditions, condition, target
 from .home import HUBS, Home
 from .simulator import Fault
 
@@ -14,12 +14,6 @@ WORKSHOP = "Workshop"
 IN_USE = ("binary_sensor", FOCUS, "in_use")
 PORT_2 = ("binary_sensor", FOCUS, "port_2_connected")
 CONDITIONS = ("hub_online", "laptop_connected", "port_active", "room_in_use")
-
-
-def areas(home: Home, *hubs: str) -> Config:
-    """Target hubs by their areas."""
-    devices = [home.device(hub) for hub in hubs]
-    return {"area_id": [device.area_id for device in devices if device]}
 
 
 async def test_condition_follows_the_hub(home: Home, entry: ConfigEntry) -> None:

@@ -15,14 +15,12 @@ from homeassistant.helpers import area_registry as ar, device_registry as dr
 from homeassistant.helpers.config_entry_oauth2_flow import async_add_implementation_provider
 from homeassistant.helpers.translation import async_get_translations
 
-from .home import FLOWS, FRONTEND, Home, Step
+from .home import FLOWS, FRONTEND, HUBS, TOKEN, Home, Step
 from .simulator import Fault, Simulator
 from .test_oauth import edited
 
-TOKEN = "/identity/oauth/v2/token"
 USER_INFO = "/identity/oauth/v2/userinfo"
 ACCOUNTS = "/api/accounts/v1"
-HUBS = "/api/hubs/v1"
 PRODUCTION = "https://operated.ochno.com"
 STAGING = "https://staging.ochno.com"
 SCOPES = {"scopes": "sub, email, hubs:read, accounts:read"}
@@ -89,15 +87,6 @@ def suggested(step: Step) -> object:
     """Return what the form's field for the server is filled with."""
     field, _ = step["data_schema"]
     return field["description"]["suggested_value"]
-
-
-def device_of(home: Home) -> dr.DeviceEntry:
-    """Return the Boardroom's device."""
-    identifier = ("ochno", home.simulator.hub("Boardroom").id)
-    registry = dr.async_get(home.hass)
-    device = registry.async_get_device_by_identifier(identifier, home.entry.entry_id)
-    assert device is not None
-    return device
 
 
 # The form
@@ -375,7 +364,8 @@ async def test_hubs_may_not_be_read(home: Home) -> None:
 
 async def test_signing_in_again_loses_nothing(home: AttentiveHome) -> None:
     entry = await home.link()
-    device = device_of(home)
+    device = home.device("Boardroom")
+    assert device is not None
     area = ar.async_get(home.hass).async_create("Cellar")
     dr.async_get(home.hass).async_update_device(device.id, area_id=area.id, name_by_user="Our room")
     entity_id = home.entity_id("binary_sensor", "Boardroom", "port_1_connected")
@@ -389,7 +379,8 @@ async def test_signing_in_again_loses_nothing(home: AttentiveHome) -> None:
     assert entry.state is ConfigEntryState.LOADED
     assert entry.data["token"]["refresh_token"] != before["token"]["refresh_token"]
     assert {**entry.data, "token": None} == {**before, "token": None}
-    after = device_of(home)
+    after = home.device("Boardroom")
+    assert after is not None
     assert (after.id, after.area_id, after.name_by_user) == (device.id, area.id, "Our room")
     assert home.entity_id("binary_sensor", "Boardroom", "port_1_connected") == entity_id
     assert home.state("binary_sensor", "Boardroom", "port_1_connected") == "on"

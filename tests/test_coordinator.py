@@ -15,15 +15,13 @@ from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.helpers import entity_registry as er
 from homeassistant.util import dt as dt_util
 
-from .home import Home
+from .home import HUBS, TOKEN, Home
 from .simulator import Fault
 from .test_init import Log, active_port, area, device, log
 
 __all__ = ["log"]
 
-HUBS = "/api/hubs/v1"
 SPACES = "/api/spaces/v1"
-TOKEN = "/identity/oauth/v2/token"
 
 
 def hubs_online(home: Home) -> str | None:
@@ -34,11 +32,6 @@ def hubs_online(home: Home) -> str | None:
         registry.async_get_entity_id("sensor", "ochno", unique_id) or "sensor.none"
     )
     return state.state if state else None
-
-
-def reauth_flows(home: Home) -> list[str]:
-    flows = home.hass.config_entries.flow.async_progress_by_handler("ochno")
-    return [flow["context"]["source"] for flow in flows]
 
 
 # What is asked
@@ -139,7 +132,7 @@ async def test_token_that_details_refuse_asks_to_sign_in(home: Home) -> None:
     home.simulator.fail("GET", f"{HUBS}/*", Fault.status(401), times=None)
     await home.poll()
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
-    assert reauth_flows(home) == ["reauth"]
+    assert home.dialogs == ["reauth"]
 
 
 async def test_token_server_failing_amid_details_passes(home: Home, log: Log) -> None:
@@ -152,7 +145,7 @@ async def test_token_server_failing_amid_details_passes(home: Home, log: Log) ->
     home.simulator.clear_faults()
     await home.poll()
     assert home.state("sensor", "Boardroom", "active_port") == "1"
-    assert reauth_flows(home) == []
+    assert home.dialogs == []
     assert len(log(logging.ERROR)) == 1
 
 
@@ -282,7 +275,7 @@ async def test_failing_poll_is_told_once_and_passes(
     await home.poll(2)
     assert home.state("sensor", "Boardroom", "active_port") == "1"
     assert len(log(logging.INFO, "data recovered")) == 1
-    assert reauth_flows(home) == []
+    assert home.dialogs == []
 
 
 @pytest.mark.parametrize(("fault", "key", "message"), FAILURES)
@@ -299,7 +292,7 @@ async def test_failing_setup_says_why_and_is_tried_again(
     await home.wait(60)
     assert entry.state is ConfigEntryState.LOADED
     assert home.state("sensor", "Boardroom", "active_port") == "1"
-    assert reauth_flows(home) == []
+    assert home.dialogs == []
 
 
 async def test_poll_that_gets_no_answer_is_given_up(
@@ -366,4 +359,4 @@ async def test_refused_sign_in_asks_the_user(
         assert entry.reason == "Ochno Operated no longer accepts the sign-in"
         await home.settle()
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
-    assert reauth_flows(home) == ["reauth"]
+    assert home.dialogs == ["reauth"]

@@ -5,7 +5,7 @@ from typing import Any
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 
 from .home import Home
-from .test_oauth import LIFETIME, Held, poll_until, port_1, reauths, refreshes, sign_in_again, token
+from .test_oauth import LIFETIME, Held, poll_until, port_1, refreshes, sign_in_again, token
 
 
 def kept(storage: dict[str, Any], entry: ConfigEntry) -> list[str]:
@@ -29,7 +29,7 @@ async def test_tokens_renewed_just_before_home_assistant_was_killed_are_still_th
     assert len(refreshes(home)) == 2
     await home.wait(LIFETIME)
     assert port_1(home) == "on"
-    assert reauths(home) == 0
+    assert home.dialogs.count("reauth") == 0
 
 
 async def test_tokens_of_a_new_sign_in_are_newer_than_those_renewed_before(
@@ -47,7 +47,7 @@ async def test_tokens_of_a_new_sign_in_are_newer_than_those_renewed_before(
     assert token(home) == signed_in
     assert entry.state is ConfigEntryState.LOADED
     assert port_1(home) == "on"
-    assert reauths(home) == 0
+    assert home.dialogs.count("reauth") == 0
 
 
 async def test_removed_entry_leaves_no_tokens_behind(

@@ -26,7 +26,6 @@ from homeassistant.exceptions import HomeAssistantError
 from .front import Front
 from .home import FLOWS, FRONTEND, HUBS, SUBSCRIPTIONS, Home, Step
 from .simulator import Fault, SimHub, Simulator
-from .test_coordinator import reauth_flows
 
 # Each test is some thirty in one, on one linked account.
 pytestmark = pytest.mark.timeout(300)
@@ -252,7 +251,7 @@ class Poll(Moment):
         if self.endpoint == "spaces":
             await self.home.wait(HOUR)
         await self.home.poll(2)
-        if reauth_flows(self.home):
+        if self.home.dialogs:
             assert self.shown == "unavailable"
             return "reauth"
         if self.shown == "unavailable":
@@ -261,7 +260,7 @@ class Poll(Moment):
 
     async def pass_by(self) -> None:
         await super().pass_by()
-        if not reauth_flows(self.home):
+        if not self.home.dialogs:
             assert self.shown == self.true
 
 
@@ -320,7 +319,7 @@ class Push(Moment):
         return self.end()
 
     def end(self) -> str:
-        if reauth_flows(self.home):
+        if self.home.dialogs:
             return "reauth"
         if self.shown == "unavailable":
             return "unavailable"
@@ -438,7 +437,7 @@ async def try_all(
                     clock.cancel()
                 await heal()
             await moment.pass_by()
-            if reauth_flows(moment.home):
+            if moment.home.dialogs:
                 ends = list(dict.fromkeys([*ends, "reauth"]))
                 await moment.sign_in_again()
             assert ", ".join(ends) == expected

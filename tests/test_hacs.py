@@ -87,7 +87,7 @@ def test_repository_is_of_the_shape_that_hacs_installs() -> None:
 
 def test_repository_is_the_same_wherever_it_is_named() -> None:
     patterns = (
-        r"(?:github\.com|githubusercontent\.com|github\.io)/([\w-]+)/([\w-]+)",
+        r"github\.com/([\w-]+)/([\w-]+)",
         r"owner=([\w-]+)&(?:amp;)?repository=([\w-]+)",
     )
     folders = ("custom_components", "blueprints", ".github", "docs")

@@ -16,13 +16,6 @@ ACCOUNTS = "/api/accounts/v1"
 USER = "/identity/oauth/v2/userinfo"
 
 
-async def reconfigure(home: Home, account: str | None = None) -> Step:
-    """Sign in for the entry that is there."""
-    step = await home.start(entry_id=home.entry.entry_id)
-    step = await home.submit(step, server=home.simulator.url, access="read")
-    return await home.sign_in(step, account)
-
-
 @pytest.fixture
 async def by_user(home: Home) -> ConfigEntry:
     """Link an account whose id the API does not tell."""
@@ -34,7 +27,7 @@ async def test_entry_known_by_its_user_does_not_take_another_organisation(
     home: Home, by_user: ConfigEntry
 ) -> None:
     home.simulator.clear_faults()
-    step = await reconfigure(home, "Second Organisation")
+    step = await home.reconfigure("Second Organisation")
     assert step["reason"] == "wrong_account"
 
 
@@ -42,7 +35,7 @@ async def test_entry_known_by_its_user_is_known_by_its_hubs(
     home: Home, by_user: ConfigEntry
 ) -> None:
     home.simulator.clear_faults()
-    assert (await reconfigure(home))["reason"] == "reconfigure_successful"
+    assert (await home.reconfigure())["reason"] == "reconfigure_successful"
 
 
 async def test_account_is_not_linked_twice_under_two_ids(home: Home, by_user: ConfigEntry) -> None:
@@ -50,18 +43,12 @@ async def test_account_is_not_linked_twice_under_two_ids(home: Home, by_user: Co
     assert (await home.add())["reason"] == "already_configured"
 
 
-async def test_two_organisations_of_one_user_can_both_be_linked(
-    home: Home, entry: ConfigEntry
-) -> None:
-    assert (await home.add("Second Organisation"))["type"] == "create_entry"
-
-
 async def test_account_that_is_not_told_is_known_by_its_hubs(
     home: Home, entry: ConfigEntry
 ) -> None:
     for path in (ACCOUNTS, USER):
         home.simulator.fail("GET", path, Fault.status(404), times=None)
-    assert (await reconfigure(home))["reason"] == "reconfigure_successful"
+    assert (await home.reconfigure())["reason"] == "reconfigure_successful"
 
 
 async def test_account_that_nothing_tells_is_not_called_the_wrong_one(
@@ -70,7 +57,7 @@ async def test_account_that_nothing_tells_is_not_called_the_wrong_one(
     for path in (ACCOUNTS, USER):
         home.simulator.fail("GET", path, Fault.status(404), times=None)
     home.simulator.fail("GET", HUBS, Fault.body("[]"), times=None)
-    assert (await reconfigure(home))["reason"] == "account_unknown"
+    assert (await home.reconfigure())["reason"] == "account_unknown"
 
 
 async def test_refresh_under_way_does_not_overwrite_a_new_sign_in(home: Home) -> None:
@@ -101,15 +88,6 @@ async def reconfigure_without_settling(home: Home) -> Step:
     """Reconfigure while a poll hangs, for which nobody should wait."""
     settle, home.settle = home.settle, lambda: asyncio.sleep(0)  # type: ignore[method-assign]
     try:
-        return await reconfigure(home)
+        return await home.reconfigure()
     finally:
         home.settle = settle  # type: ignore[method-assign]
-
-
-async def test_entry_without_anything_remembered_can_be_removed(
-    home: Home, entry: ConfigEntry, hass_storage: dict[str, Any]
-) -> None:
-    await home.hass.config_entries.async_unload(entry.entry_id)
-    hass_storage.pop(f"ochno.{entry.entry_id}")
-    await home.hass.config_entries.async_remove(entry.entry_id)
-    assert home.hass.config_entries.async_entries("ochno") == []

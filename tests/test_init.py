@@ -13,11 +13,8 @@ from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.const import EVENT_STATE_CHANGED
 from homeassistant.helpers import area_registry as ar, device_registry as dr, entity_registry as er
 
-from .home import Home
+from .home import HUBS, TOKEN, Home
 from .simulator import Fault, SimHub
-
-HUBS = "/api/hubs/v1"
-TOKEN = "/identity/oauth/v2/token"
 
 
 def device(home: Home, hub: SimHub) -> dr.DeviceEntry | None:

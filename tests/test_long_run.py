@@ -23,14 +23,13 @@ from homeassistant.core import Event, callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.storage import Store
 
-from .home import HUBS, POLL, Home
+from .home import HUBS, POLL, TOKEN, Home
 from .simulator import Fault
 from .simulator.answers import Handler
 from .simulator.faults import Wait
 from .simulator.hub import SimHub
-from .test_oauth import reauths, sign_in_again
+from .test_oauth import sign_in_again
 
-TOKEN = "/identity/oauth/v2/token"
 FAULTY = 0.05
 # None of them has the vendor renew the tokens.
 AT_TOKENS = [
@@ -133,7 +132,7 @@ class Month:
     async def lose_an_answer_with_tokens(self) -> None:
         """Let the vendor renew the tokens and the answer get lost: no client can go on then."""
         self.lose_tokens = True
-        while not reauths(self.home):
+        while not self.home.dialogs.count("reauth"):
             await self.step()
         self.home.simulator.clear_faults()
         await self.let_the_user_in()
@@ -224,7 +223,7 @@ async def live(home: Home, days: int, monkeypatch: pytest.MonkeyPatch) -> Month:
     for number in range(1, days + 1):
         await month.day(number)
         sizes.append(memory())
-        assert reauths(home) == 0
+        assert home.dialogs.count("reauth") == 0
         if number == days // 2:
             await month.lose_an_answer_with_tokens()
     home.simulator.clear_faults()

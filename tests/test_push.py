@@ -1,13 +1,10 @@
 """Instant updates: what deliveries over real HTTP show, and what they make Home Assistant fetch."""
 
 import asyncio
-from collections.abc import Iterator
-from datetime import timedelta
 import json
 from typing import Any
 
 import pytest
-from pytest_homeassistant_custom_component.common import async_fire_time_changed
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 from yarl import URL
 
@@ -21,13 +18,6 @@ from .home import HUBS, Home
 from .simulator import Fault, SimHub
 
 STATE_CHANGE = "hub:state:change"
-
-
-@pytest.fixture(autouse=True)
-def _no_faults(home: Home) -> Iterator[None]:
-    """Let Home Assistant stop without faults, whatever became of the test."""
-    yield
-    home.simulator.clear_faults()
 
 
 @pytest.fixture
@@ -294,7 +284,7 @@ async def test_hub_fetched_while_it_leaves_the_list_stays_away(home: Home, hub: 
     await home.simulator.deliver(hub, "hub:temp", {})
     asked = f"{HUBS}/{hub.id}"
     entity_id = home.entity_id("select", "Boardroom", "active_port")
-    pass_time(home, 1)
+    home.pass_time(1)
     await home.until(lambda: home.requests(asked))
     home.simulator.remove_hub("Boardroom")
     await home.post({"hubId": "unknown"})
@@ -312,13 +302,6 @@ async def test_unloading_between_delivery_and_fetch_fetches_nothing(
     await hass.config_entries.async_unload(home.entry.entry_id)
     await home.wait(1)
     assert since(home, before) == {}
-
-
-def pass_time(home: Home, seconds: float) -> None:
-    """Let time pass, and what is due begin."""
-    assert home.freezer is not None
-    home.freezer.tick(timedelta(seconds=seconds))
-    async_fire_time_changed(home.hass)
 
 
 def shown(home: Home, entity_id: str | None) -> str | None:
@@ -493,7 +476,7 @@ async def test_delivery_is_not_undone_by_a_list_that_was_asked_for_before(
 ) -> None:
     polls = home.requests(HUBS)
     home.simulator.fail("GET", HUBS, Fault.delay(1000))
-    pass_time(home, 122)
+    home.pass_time(122)
     await home.until(lambda: home.requests(HUBS) > polls)
     hub.set_active(2)
     await home.delivered()
@@ -510,7 +493,7 @@ async def test_delivery_is_not_undone_by_a_fetch_that_was_begun_before(
     path = f"{HUBS}/{hub.id}"
     home.simulator.fail("GET", path, Fault.delay(1000))
     await home.simulator.deliver(hub, "hub:temp", {})
-    pass_time(home, 1)
+    home.pass_time(1)
     await home.until(lambda: home.requests(path))
     await home.post(change(hub, active=2))
     home.simulator.clear_faults()

@@ -2,8 +2,7 @@
 
 import ast
 import asyncio
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable
 import inspect
 import itertools
 import logging
@@ -15,7 +14,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from pytest_homeassistant_custom_component.common import async_fire_time_changed
 from yarl import URL
 
 from homeassistant import components
@@ -28,18 +26,10 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dis
 
 from .home import FRONTEND, SUBSCRIPTIONS, Home
 from .simulator import Fault, SimHub
-from .test_coordinator import reauth_flows
 
 OPTIONS = "/api/config/config_entries/options/flow"
 STATE_CHANGE = "hub:state:change"
 MINUTE, HOUR = 60, 3600
-
-
-@pytest.fixture(autouse=True)
-def _no_faults(home: Home) -> Iterator[None]:
-    """Let Home Assistant stop without faults, whatever became of the test."""
-    yield
-    home.simulator.clear_faults()
 
 
 @pytest.fixture
@@ -86,13 +76,6 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
         for record in caplog.records
         if record.name.startswith("custom_components.ochno") and record.levelno >= logging.INFO
     ]
-
-
-def pass_time(home: Home, seconds: float) -> None:
-    """Let time pass, and what is due begin."""
-    assert home.freezer is not None
-    home.freezer.tick(timedelta(seconds=seconds))
-    async_fire_time_changed(home.hass)
 
 
 async def restart(home: Home) -> None:
@@ -575,7 +558,7 @@ async def test_refusal_leaves_polling_as_it_was_and_is_retried_ever_more_rarely(
     home.simulator.hub("Boardroom").plug(2)
     await home.poll()
     assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
-    assert reauth_flows(home) == []
+    assert home.dialogs == []
     assert len(told(caplog)) == 1
     assert re.search(r": changes arrive by polling: \w+Error\(", told(caplog)[0])
     home.simulator.clear_faults()
@@ -646,7 +629,7 @@ async def test_failing_token_server_means_polling_and_nothing_more(
     await home.wait(67)
     await home.wait(67)
     assert home.instant_updates == "active"
-    assert reauth_flows(home) == []
+    assert home.dialogs == []
 
 
 async def test_service_that_hangs_does_not_keep_it_from_unloading(
@@ -655,7 +638,7 @@ async def test_service_that_hangs_does_not_keep_it_from_unloading(
     home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.hang(), times=None)
     unloading = asyncio.create_task(hass.config_entries.async_unload(entry.entry_id))
     await home.until(lambda: "DELETE" in calls(home))
-    pass_time(home, 9)
+    home.pass_time(9)
     assert await unloading
     assert entry.state is ConfigEntryState.NOT_LOADED
     assert "didn't complete" not in caplog.text
@@ -679,7 +662,7 @@ async def test_service_that_hangs_while_subscribing_does_not_keep_it_from_unload
     unloading = asyncio.create_task(hass.config_entries.async_unload(entry.entry_id))
     for _ in range(100):
         await asyncio.sleep(0)
-    pass_time(home, 9)
+    home.pass_time(9)
     assert await unloading
     assert entry.state is ConfigEntryState.NOT_LOADED
     home.simulator.clear_faults()
@@ -696,7 +679,7 @@ async def test_subscription_made_too_late_that_can_not_be_ended_is_no_error(
     unloading = asyncio.create_task(hass.config_entries.async_unload(entry.entry_id))
     for _ in range(100):
         await asyncio.sleep(0)
-    pass_time(home, 9)
+    home.pass_time(9)
     assert await unloading
     home.simulator.clear_faults()
     home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.status(500))
@@ -712,7 +695,7 @@ async def test_slow_subscribing_during_a_reload_does_not_leave_two(
     reloading = asyncio.create_task(hass.config_entries.async_reload(entry.entry_id))
     for _ in range(100):
         await asyncio.sleep(0)
-    pass_time(home, 9)
+    home.pass_time(9)
     assert await reloading
     home.simulator.clear_faults()
     await home.settle()
@@ -728,7 +711,7 @@ async def test_slow_subscribing_during_the_removal_leaves_nothing(
     removing = asyncio.create_task(hass.config_entries.async_remove(entry.entry_id))
     for _ in range(100):
         await asyncio.sleep(0)
-    pass_time(home, 9)
+    home.pass_time(9)
     await removing
     home.simulator.clear_faults()
     await home.settle()
@@ -796,7 +779,7 @@ async def test_further_missed_changes_while_in_doubt_change_nothing(
 async def test_missed_change_shows_although_the_service_hangs(home: Home, hub: SimHub) -> None:
     await miss(home, hub)
     home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.hang())
-    pass_time(home, 11)
+    home.pass_time(11)
     await home.until(lambda: "DELETE" in calls(home))
     assert home.instant_updates == "failing"
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from custom_components.ochno import PLATFORMS, diagnostics
+from custom_components.ochno import PLATFORMS
 from custom_components.ochno.config_flow import OchnoConfigFlow
 from custom_components.ochno.const import DOMAIN
 from custom_components.ochno.coordinator import OchnoConfigEntry
@@ -188,11 +188,6 @@ def test_platforms_say_how_many_updates_may_run_at_once() -> None:
         assert isinstance(module.PARALLEL_UPDATES, int), platform
 
 
-def test_what_is_shared_is_where_everybody_looks_for_it() -> None:
-    for module in ("coordinator", "entity"):
-        assert (PACKAGE / f"{module}.py").exists()
-
-
 def test_entry_is_typed_wherever_home_assistant_hands_it_over() -> None:
     typed = 0
     for module in modules().values():
@@ -224,11 +219,6 @@ def test_dialog_has_every_step() -> None:
         OchnoConfigFlow
     ).keys()
     assert MANIFEST["config_flow"] is True
-
-
-def test_diagnostics_are_there_for_the_account_and_for_a_hub() -> None:
-    assert callable(diagnostics.async_get_config_entry_diagnostics)
-    assert callable(diagnostics.async_get_device_diagnostics)
 
 
 def test_every_exception_is_in_the_language_of_the_user() -> None:

@@ -91,15 +91,12 @@ async def test_control_of_faults_and_access(client: Client) -> None:
     assert (await client.call("GET", "/api/hubs/v1"))[0] == 401
 
 
-async def test_state_and_requests(client: Client) -> None:
+async def test_state(client: Client) -> None:
     await client.call("GET", "/api/spaces/v1")
     _, state = await client.control("GET", "state")
     assert [room["name"] for room in state["rooms"]][:2] == ["Boardroom", "Focus room"]
     assert state["rooms"][0]["hubs"][0]["active"] == 1
     assert (state["requests"], state["settings"]["command_mode"]) == (1, "apply")
-    _, requests = await client.control("GET", "requests")
-    assert [(one["path"], one["status"]) for one in requests] == [("/api/spaces/v1", 200)]
-    assert (await client.control("GET", "deliveries")) == (200, [])
 
 
 async def test_page_and_its_events(client: Client) -> None:

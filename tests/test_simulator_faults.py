@@ -11,13 +11,13 @@ from aiohttp import web
 from freezegun.api import FrozenDateTimeFactory
 import pytest
 
+from .home import HUBS
 from .simulator import Fault, Simulator
 from .test_simulator import Client, client, until
 
 __all__ = ["client"]
 
 EVENTS = ["hub:state:change", "hub:config:change", "hub:con:change", "hub:charging", "hub:temp"]
-HUBS = "/api/hubs/v1"
 
 
 # Faults

@@ -185,7 +185,7 @@ def test_every_text_of_the_dialog_is_used() -> None:
     known = constants(ast.parse(core)).union(*(constants(tree) for tree in TREES.values()))
     steps = {name.removeprefix("async_step_") for name in dir_of_flow() | known}
     assert set(EN["config"]["step"]) <= steps
-    assert set(EN["config"]["abort"]) <= known | {"already_configured"}
+    assert set(EN["config"]["abort"]) <= known
     assert set(EN["config"]["error"]) <= known
     assert set(EN) <= {
         *("application_credentials", "conditions", "config", "entity", "exceptions"),
@@ -206,9 +206,6 @@ def test_texts_keep_the_rules(path: Path) -> None:
         assert not re.search(r"\w://|www\.", text), f"URL in {where}"
         assert not re.search(r"</?[a-zA-Z]", text), f"HTML in {where}"
         assert not re.search(r"\[%key:|'[{}]", text), where
-    for kind in ("config", "options"):
-        for step, form in language.get(kind, {}).get("step", {}).items():
-            assert form.get("data_description", {}).keys() <= form.get("data", {}).keys(), step
 
 
 @pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.stem)

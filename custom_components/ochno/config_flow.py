@@ -58,7 +58,7 @@ from .operated.errors import (
 
 
 class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
-    """Link an account, sign in again, or change server and credentials."""
+    """Link an account, sign in again, or change server, access and credentials."""
 
     DOMAIN = DOMAIN
 
@@ -107,7 +107,7 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
     async def async_step_reconfigure(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Change the server or the credentials of an account."""
+        """Change the server, the access or the credentials of an account."""
         return await self.async_step_user()
 
     async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:

@@ -25,10 +25,10 @@ from custom_components.ochno.operated.errors import (
     OperatedUnauthorizedError,
 )
 from custom_components.ochno.operated.models import Hub
+from tests.home import HUBS
 
 from ..simulator import Fault, Simulator
 
-HUBS = "/api/hubs/v1"
 MAX_BODY = 32 * 1024 * 1024
 
 

@@ -137,7 +137,7 @@ def test_account_user_and_spaces_are_read_or_refused(json: Any, spaces: Any) -> 
 
 @examples(100)
 @given(body=st.binary() | st.text().map(str.encode) | VALUES.map(lambda v: dumps(v)[:-1].encode()))
-def test_what_is_no_json_is_refused(body: bytes) -> None:
+def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     try:
         json = decode(body)
     except OperatedResponseError:

@@ -3,25 +3,9 @@
 Only 127.0.0.1 is listened on, and nothing is ever sent elsewhere.
 """
 
-from .cloud import Account, Cloud, Space, User
 from .faults import Fault
 from .hub import SimHub
 from .identity import Application
-from .settings import Settings
-from .simulator import Request, Simulator
-from .subscriptions import Delivery, Subscription
+from .simulator import Simulator
 
-__all__ = [
-    "Account",
-    "Application",
-    "Cloud",
-    "Delivery",
-    "Fault",
-    "Request",
-    "Settings",
-    "SimHub",
-    "Simulator",
-    "Space",
-    "Subscription",
-    "User",
-]
+__all__ = ["Application", "Fault", "SimHub", "Simulator"]

@@ -1,8 +1,7 @@
-"""What the play page and tests in another process use: /simulator/… in JSON, without sign-in."""
+"""What the page with the rooms uses, and whoever plays the cloud: JSON, without sign-in."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +56,6 @@ class Control:
         yield web.get(LOOP_PATH, loop)
         yield web.get("/simulator/state", self._state)
         yield web.get("/simulator/events", self._events)
-        yield web.get("/simulator/requests", self._requests)
-        yield web.get("/simulator/deliveries", self._deliveries)
         yield web.post("/simulator/settings", self._set)
         yield web.post("/simulator/faults", self._fail)
         yield web.delete("/simulator/faults", self._clear_faults)
@@ -133,22 +130,6 @@ class Control:
                     await self._stopping.wait()
             except TimeoutError:
                 pass
-
-    async def _requests(self, request: web.Request) -> web.Response:
-        requests = [
-            {
-                "method": one.method,
-                "path": one.path,
-                "headers": list(one.headers.items()),
-                "body": one.body,
-                "status": one.status,
-            }
-            for one in self._simulator.requests
-        ]
-        return json_answer(request, requests)
-
-    async def _deliveries(self, request: web.Request) -> web.Response:
-        return json_answer(request, [asdict(one) for one in self._simulator.deliveries])
 
     async def _set(self, request: web.Request) -> web.Response:
         changes = await json_object(request)
