@@ -335,6 +335,21 @@ async def test_rate_limit_is_heeded(
     assert home.requests(HUBS) == asked + 2
 
 
+async def test_entity_that_fails_does_not_keep_others_from_being_told(
+    home: Home, entry: ConfigEntry, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise ValueError
+
+    hub = home.simulator.hub("Boardroom")
+    entry.runtime_data.async_add_listener(fail, hub.id)
+    online = hubs_online(home)
+    hub.online = False
+    await home.poll()
+    assert hubs_online(home) == str(int(online or "") - 1)
+    assert f"hub {hub.id} could not be updated" in caplog.text
+
+
 async def test_expired_token_is_not_noticed(home: Home, entry: ConfigEntry, log: Log) -> None:
     home.simulator.expire_access_tokens()
     await home.poll()

@@ -1,5 +1,6 @@
 """Tokens that Home Assistant had no time to write before it was killed."""
 
+from datetime import timedelta
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
@@ -48,6 +49,40 @@ async def test_tokens_of_a_new_sign_in_are_newer_than_those_renewed_before(
     assert entry.state is ConfigEntryState.LOADED
     assert port_1(home) == "on"
     assert home.dialogs.count("reauth") == 0
+
+
+async def test_new_sign_in_counts_although_the_clock_was_ahead_before(home: Home) -> None:
+    assert home.freezer is not None
+    home.simulator.settings.token_lifetime = 600
+    entry = await home.link()
+    await home.wait(24 * 3600)
+    assert len(refreshes(home)) == 1
+    home.freezer.tick(timedelta(hours=-23))
+    home.simulator.revoke_access()
+    await home.hass.config_entries.async_reload(entry.entry_id)
+    assert home.dialogs == ["reauth"]
+    assert (await sign_in_again(home))["reason"] == "reauth_successful"
+    assert entry.state is ConfigEntryState.LOADED
+    assert port_1(home) == "on"
+    assert home.dialogs == []
+
+
+async def test_sign_in_just_before_home_assistant_was_killed_is_still_there(home: Home) -> None:
+    home.simulator.settings.token_lifetime = 600
+    entry = await home.link()
+    await home.wait(600)
+    before = token(home)
+    assert len(refreshes(home)) == 1
+    home.simulator.revoke_access()
+    await home.poll()
+    assert (await sign_in_again(home))["reason"] == "reauth_successful"
+    signed_in = token(home)
+    await home.hass.config_entries.async_unload(entry.entry_id)
+    # What Home Assistant would read of the entry if it had been killed then.
+    home.hass.config_entries.async_update_entry(entry, data={**entry.data, "token": before})
+    await home.hass.config_entries.async_setup(entry.entry_id)
+    assert token(home) == signed_in
+    assert home.dialogs == []
 
 
 async def test_removed_entry_leaves_no_tokens_behind(

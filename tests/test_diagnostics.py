@@ -125,6 +125,26 @@ async def test_diagnostics_tell_why_the_last_poll_failed(home: Home, entry: Conf
     home.simulator.fail("GET", HUBS, Fault.status(502))
     await home.poll()
     assert (await download(home))["updates"]["last_poll_failed_by"] == "OperatedStatusError(502)"
+    await home.poll()
+    assert (await download(home))["updates"]["last_poll_failed_by"] is None
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(503, "OAuth2TokenRequestTransientError"), (400, "OAuth2TokenRequestReauthError")],
+)
+async def test_diagnostics_tell_that_the_tokens_could_not_be_renewed(
+    home: Home, entry: ConfigEntry, status: int, error: str
+) -> None:
+    home.simulator.fail("POST", "/identity/oauth/v2/token", Fault.status(status), times=None)
+    await home.wait(3600)
+    assert (await download(home))["updates"]["last_poll_failed_by"] == error
+
+
+async def test_diagnostics_tell_that_the_vendor_names_no_scopes(home: Home) -> None:
+    home.simulator.settings.scope_in_answer = False
+    await home.link()
+    assert (await download(home))["token"]["scopes"] == []
 
 
 @pytest.fixture

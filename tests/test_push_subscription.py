@@ -24,8 +24,8 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
 
-from .home import FRONTEND, SUBSCRIPTIONS, Home
-from .simulator import Fault, SimHub
+from .home import FRONTEND, HUBS, SUBSCRIPTIONS, Home
+from .simulator import Fault, SimHub, Simulator
 
 OPTIONS = "/api/config/config_entries/options/flow"
 STATE_CHANGE = "hub:state:change"
@@ -285,18 +285,65 @@ async def test_delivery_to_the_leftover_of_a_crash_is_dropped_quietly(
     assert "Traceback" not in caplog.text
 
 
-@pytest.mark.parametrize("status", [404, 410])
+@pytest.mark.parametrize("status", [400, 403, 404, 410, 422])
 async def test_leftover_that_lapsed_meanwhile_is_forgotten(
     hass: HomeAssistant, home: Home, hass_storage: dict[str, Any], entry: ConfigEntry, status: int
 ) -> None:
     home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.status(500))
     await hass.config_entries.async_unload(entry.entry_id)
     home.simulator.subscriptions.live()[0].expires = 0
-    home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.status(status))
+    home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.status(status), times=None)
     await hass.config_entries.async_setup(entry.entry_id)
     await home.settle()
     assert calls(home)[-2:] == ["DELETE", "POST"]
     assert [hass_storage[f"ochno.{entry.entry_id}"]["data"]["subscription_id"]] == live(home)
+
+
+async def test_leftover_that_can_neither_be_ended_nor_told_to_be_gone_is_forgotten_in_the_end(
+    hass: HomeAssistant, home: Home, entry: ConfigEntry
+) -> None:
+    home.simulator.fail("DELETE", f"{SUBSCRIPTIONS}*", Fault.status(500), times=None)
+    await hass.config_entries.async_unload(entry.entry_id)
+    await hass.config_entries.async_setup(entry.entry_id)
+    await home.settle()
+    assert home.instant_updates == "failing"
+    for _ in range(4):
+        # It may still live.
+        await home.wait(30 * MINUTE)
+        assert calls(home)[-1] == "DELETE"
+    for _ in range(14):
+        await home.wait(HOUR)
+    assert home.instant_updates == "active"
+    assert len(live(home)) == 1
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 410, 422])
+async def test_subscription_that_can_not_be_extended_is_made_anew(
+    home: Home, hub: SimHub, status: int
+) -> None:
+    home.simulator.fail("PATCH", f"{SUBSCRIPTIONS}*", Fault.status(status), times=None)
+    await home.wait(67 * MINUTE)
+    assert calls(home) == ["POST", "PATCH", "POST"]
+    assert home.instant_updates == "active"
+
+
+async def test_account_that_moves_to_another_server_ends_its_subscription_at_the_old_one(
+    home: Home, entry: ConfigEntry
+) -> None:
+    home.simulator.requests.clear()
+    async with Simulator() as other:
+        home.canaries.watch(other)
+        other.settings.deliver_to = home.simulator.settings.deliver_to
+        step = await home.submit(
+            await home.start(entry_id=entry.entry_id), server=other.url, access="read"
+        )
+        step = await home.come_back(step, await other.approve(step["url"]))
+        assert step["reason"] == "reconfigure_successful"
+        assert live(home) == []
+        assert [request.method for request in home.simulator.requests] == ["DELETE"]
+        assert len(other.subscriptions.live()) == 1
+        assert home.dialogs == []
+        await home.hass.config_entries.async_unload(entry.entry_id)
 
 
 # The address
@@ -600,6 +647,20 @@ async def test_failing_extension_means_polling_until_it_succeeds(
     assert live(home) == before
     assert await home.poll_interval() == 120
     assert len([line for line in told(caplog) if "polling" in line]) == 1
+
+
+async def test_rate_limit_is_heeded_although_the_extension_fails_meanwhile(
+    home: Home, entry: ConfigEntry
+) -> None:
+    for _ in range(53):
+        await home.wait(MINUTE)
+    home.simulator.fail("GET", HUBS, Fault.status(429, {"Retry-After": "1200"}), times=None)
+    home.simulator.fail("PATCH", f"{SUBSCRIPTIONS}*", Fault.status(503), times=None)
+    home.simulator.requests.clear()
+    for _ in range(14):
+        await home.wait(MINUTE)
+    assert "PATCH" in calls(home)
+    assert home.requests(HUBS) == 1
 
 
 async def test_cloud_that_was_away_for_long_is_subscribed_to_with_the_next_good_poll(

@@ -7,9 +7,9 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.device_registry import AnyDeviceEntry
 
-from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER, DOMAIN, Access
+from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER, Access
 from .coordinator import OchnoConfigEntry, OchnoCoordinator
-from .devices import account_identifier
+from .devices import account_identifier, hub_id_of
 from .facts import async_forget_reports, async_report_hubs
 from .oauth import OchnoSession, async_forget_tokens
 from .operated.client import OperatedClient
@@ -76,7 +76,7 @@ async def async_remove_config_entry_device(
         # Then nobody knows which hubs there are.
         return False
     coordinator = entry.runtime_data
-    [hub_id] = [identifier for domain, identifier in device.identifiers if domain == DOMAIN]
+    hub_id = hub_id_of(device)
     if hub_id == account_identifier(entry) or hub_id in coordinator.data:
         return False
     coordinator.async_forget(hub_id)

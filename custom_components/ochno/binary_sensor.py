@@ -27,7 +27,6 @@ class OchnoBinarySensorEntityDescription(OchnoEntityDescription, BinarySensorEnt
     """A fact of a hub; `None` from `is_on_fn` means that the hub does not report it."""
 
     is_on_fn: Callable[[Hub], bool | None]
-    available_offline: bool = False
 
 
 BINARY_SENSORS: tuple[OchnoBinarySensorEntityDescription, ...] = (
@@ -140,13 +139,6 @@ class OchnoBinarySensor(OchnoHubEntity, BinarySensorEntity):
     """A fact of a hub that is true or false."""
 
     entity_description: OchnoBinarySensorEntityDescription
-
-    @property
-    @override
-    def available(self) -> bool:
-        if self.entity_description.available_offline:
-            return self.coordinator.last_update_success and self._hub_id in self.coordinator.data
-        return super().available
 
     @property
     @override

@@ -15,6 +15,7 @@ from homeassistant.config_entries import (
     SOURCE_REAUTH,
     SOURCE_RECONFIGURE,
     ConfigEntry,
+    ConfigEntryState,
     ConfigFlowResult,
     OptionsFlowWithReload,
 )
@@ -44,6 +45,7 @@ from .oauth import (
     OchnoImplementation,
     Token,
     UnknownTokenAnswerError,
+    async_write_tokens,
     granted_scopes,
     token_lock,
 )
@@ -182,7 +184,11 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
                 return self.async_abort(
                     reason="wrong_account", description_placeholders={"account": entry.title}
                 )
+            if entry.state is ConfigEntryState.LOADED:
+                # While the tokens and the server that the subscription was made with are known.
+                await self.hass.config_entries.async_unload(entry.entry_id)
             async with token_lock(self.hass, entry.entry_id):
+                await async_write_tokens(self.hass, entry.entry_id, data["token"])
                 return self.async_update_reload_and_abort(entry, data=data)
         if any(account.is_that_of(self.hass, entry) for entry in self._async_current_entries()):
             return self.async_abort(reason="already_configured")

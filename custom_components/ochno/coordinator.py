@@ -65,8 +65,9 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
 
     A listener that gives a hub's id as its context is told of changes of that hub only, so that a
     change costs as much as it changes, however many hubs there are. `changed` holds the ids of
-    the hubs that the last update changed, those that left included; `presence` counts the hubs
-    that are online (True), offline (False) or do not say (None).
+    the hubs that the last update changed, those that left included, and all if it made them
+    available or unavailable; `presence` counts the hubs that are online (True), offline (False)
+    or do not say (None).
     """
 
     config_entry: OchnoConfigEntry
@@ -77,6 +78,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         super().__init__(
             hass, LOGGER, config_entry=entry, name=entry.title, update_interval=POLL_INTERVAL
         )
+        self.data = {}
         self.client = client
         self._space_names: dict[str, str] = {}
         # Looked for already, so that an id that no space has costs one request and not one a poll.
@@ -136,7 +138,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             LOGGER.warning("%s: a hub could not be read and is left out: %s", self.name, problem)
         self._listing = listing
         self._listed_by = request
-        known = self.data or {}
+        known = self.data
         # A hub that is listed as it was is the same object, and then nothing is to be done for it.
         fresh = {
             hub_id: hub
@@ -169,12 +171,16 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
     @callback
     @override
     def async_update_listeners(self) -> None:
-        """Tell those who listen to a changed hub or to the account; all if availability changed."""
-        if all_hubs := self.last_update_success != self._told_success:
+        """Tell those who listen to a changed hub or to the account."""
+        if self.last_update_success != self._told_success:
             self._told_success = self.last_update_success
-        for hub_id in list(self._listeners_by_hub) if all_hubs else self.changed:
+            self.changed = self.changed | self.data.keys()
+        for hub_id in self.changed:
             for update_callback in list(self._listeners_by_hub.get(hub_id, ())):
-                update_callback()
+                try:
+                    update_callback()
+                except Exception:
+                    LOGGER.exception("%s: hub %s could not be updated", self.name, hub_id)
         super().async_update_listeners()
 
     async def async_refresh_hub(self, hub_id: str) -> None:
@@ -214,7 +220,9 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         interval = PUSH_POLL_INTERVAL if state is PushState.ACTIVE else POLL_INTERVAL
         if interval != self.update_interval:
             self.update_interval = interval
-            self._schedule_refresh()
+            # Else the server may have said when to ask again.
+            if self.last_update_success:
+                self._schedule_refresh()
         self.changed = set()
         self.async_update_listeners()
 
@@ -324,7 +332,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
 
     def _as_polled(self, hub: Hub, request: int) -> Hub:
         """Take a hub as a poll found it; return it as it is to be shown."""
-        if self.data and hub.id in self.data:
+        if hub.id in self.data:
             if self._fetched_by.get(hub.id, 0) > request:
                 hub = self._reported(hub.id)
             elif self.on_change_by_poll and self._reported(hub.id).ports != hub.ports:
@@ -366,7 +374,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         }
 
     def _known(self, hub: Hub) -> Hub:
-        return self._reported(hub.id) if self.data and hub.id in self.data else hub
+        return self._reported(hub.id) if hub.id in self.data else hub
 
     async def _update_spaces(self, hubs: dict[str, Hub]) -> None:
         """Fetch the spaces' names at first, for an unknown id, and hourly.

@@ -26,6 +26,11 @@ def account_identifier(entry: ConfigEntry) -> str:
     return f"account_{entry.unique_id} "
 
 
+def hub_id_of(device: dr.AnyDeviceEntry) -> str:
+    """Return the id of a device's hub; of the account's device, what that goes by."""
+    return next(id_ for domain, id_ in device.identifiers if domain == DOMAIN)
+
+
 class OchnoDevices:
     """The devices as registered; a hub that left stays until its device goes too."""
 
@@ -53,7 +58,7 @@ class OchnoDevices:
     def _by_hub(self, registry: dr.DeviceRegistry) -> dict[str, dr.DeviceEntry]:
         """Return the devices of hubs by their hub's id."""
         return {
-            next(id_ for domain, id_ in device.identifiers if domain == DOMAIN): device
+            hub_id_of(device): device
             for device in dr.async_entries_for_config_entry(registry, self._entry.entry_id)
             if device.id != self._account_id
         }

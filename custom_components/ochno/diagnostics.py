@@ -1,7 +1,6 @@
 """What a user can download and attach to a report, without anything personal."""
 
 from typing import Any
-from urllib.parse import quote
 
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
@@ -9,9 +8,11 @@ from homeassistant.exceptions import OAuth2TokenRequestBaseError
 from homeassistant.helpers.device_registry import DeviceEntry
 from homeassistant.util import dt as dt_util
 
-from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER, DOMAIN
+from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER
 from .coordinator import OchnoConfigEntry, OchnoCoordinator
+from .devices import hub_id_of
 from .oauth import granted_scopes
+from .operated.client import hub_path
 from .operated.errors import OperatedError
 from .operated.redact import redacted
 from .operated.values import JSON, decode
@@ -41,13 +42,14 @@ async def async_get_config_entry_diagnostics(
     if entry.state is not ConfigEntryState.LOADED:
         return facts
     coordinator = entry.runtime_data
-    problem = coordinator.last_exception
+    # Home Assistant keeps it when all is well again.
+    problem = None if coordinator.last_update_success else coordinator.last_exception
     return facts | {
         "updates": {
             "instant_updates": coordinator.push_state.value,
             "last_delivery": coordinator.last_delivery,
             "last_poll": coordinator.last_poll,
-            "last_poll_failed_by": None if problem is None else repr(problem.__cause__),
+            "last_poll_failed_by": None if problem is None else _name(problem.__cause__ or problem),
             "poll_interval": coordinator.update_interval,
         },
         "hubs": [redacted(decode(hub.raw)) for hub in coordinator.data.values()],
@@ -63,12 +65,12 @@ async def async_get_device_diagnostics(
     if entry.state is not ConfigEntryState.LOADED:
         return {}
     coordinator = entry.runtime_data
-    [hub_id] = [identifier for domain, identifier in device.identifiers if domain == DOMAIN]
+    hub_id = hub_id_of(device)
     if (hub := coordinator.data.get(hub_id)) is None:
         return {"hub": None}
     return {
         "hub": redacted(decode(hub.raw)),
-        "answer": await _answer(coordinator, f"/api/hubs/v1/{quote(hub_id, safe='')}"),
+        "answer": await _answer(coordinator, hub_path(hub_id)),
         # All, as nobody knows how they name their hub.
         "deliveries_not_understood": _not_understood(coordinator),
     }
@@ -82,8 +84,10 @@ async def _answer(coordinator: OchnoCoordinator, path: str) -> JSON:
     """Return the answer; where there is none, why, in a text instead of JSON."""
     try:
         return redacted(await coordinator.client.get(path))
-    except OperatedError as err:
-        return repr(err)
-    except OAuth2TokenRequestBaseError as err:
-        # Its words may hold the request.
-        return type(err).__name__
+    except (OperatedError, OAuth2TokenRequestBaseError) as err:
+        return _name(err)
+
+
+def _name(err: BaseException) -> str:
+    """Say what failed; the words of other errors than our own may hold the request."""
+    return repr(err) if isinstance(err, OperatedError) else type(err).__name__

@@ -29,6 +29,7 @@ class OchnoEntityDescription(EntityDescription):
     """
 
     access: Access | None = None
+    available_offline: bool = False
     dispensable: bool = False
 
 
@@ -36,6 +37,7 @@ class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
     """An entity of one hub. Unavailable while the hub is offline or not in the account."""
 
     _attr_has_entity_name = True
+    entity_description: OchnoEntityDescription
 
     def __init__(
         self, coordinator: OchnoCoordinator, hub_id: str, description: OchnoEntityDescription
@@ -59,7 +61,7 @@ class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
         return (
             super().available
             and self._hub_id in self.coordinator.data
-            and self.hub.online is not False
+            and (self.entity_description.available_offline or self.hub.online is not False)
         )
 
 

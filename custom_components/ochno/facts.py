@@ -106,7 +106,6 @@ def async_report_hubs(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
     """Report what becomes of the hubs, until the entry is unloaded."""
     coordinator = entry.runtime_data
     last = hass.data.setdefault(_LAST, {}).setdefault(entry.entry_id, {})
-    readable = True
 
     @callback
     def report(hub_ids: Iterable[str], hubs: Mapping[str, Hub]) -> None:
@@ -127,13 +126,7 @@ def async_report_hubs(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
 
     @callback
     def report_update() -> None:
-        nonlocal readable
-        others_too = readable != coordinator.last_update_success
-        readable = coordinator.last_update_success
-        report(
-            coordinator.data.keys() | last.keys() if others_too else coordinator.changed,
-            coordinator.data if readable else {},
-        )
+        report(coordinator.changed, coordinator.data if coordinator.last_update_success else {})
 
     entry.async_on_unload(coordinator.async_add_listener(report_update))
     entry.async_on_unload(lambda: report(list(last), {}))

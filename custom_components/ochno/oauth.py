@@ -159,6 +159,11 @@ def _token_store(hass: HomeAssistant, entry_id: str) -> Store[Token]:
     return Store(hass, 1, f"{DOMAIN}.{entry_id}.token", private=True, atomic_writes=True)
 
 
+async def async_write_tokens(hass: HomeAssistant, entry_id: str, token: Token) -> None:
+    """Write the newest tokens of an entry; whoever does so holds the lock."""
+    await _token_store(hass, entry_id).async_save(token)
+
+
 async def async_forget_tokens(hass: HomeAssistant, entry_id: str) -> None:
     """Leave nothing behind when an entry is removed."""
     await _token_store(hass, entry_id).async_remove()
@@ -191,7 +196,7 @@ class OchnoSession(OAuth2Session):
         """Renew the tokens, unless another caller just did, and write them at once."""
         await super().async_ensure_token_valid()
         async with self._token_lock:
-            await _token_store(self.hass, self.config_entry.entry_id).async_save(self.token)
+            await async_write_tokens(self.hass, self.config_entry.entry_id, self.token)
 
     @property
     @override

@@ -49,6 +49,12 @@ _WHY_POLLING: Final = {
 _MAX_BODY: Final = 256 * 1024
 # So many events; the documented ones have a place in any case.
 _KEPT: Final = 10
+_GONE: Final = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.GONE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
 _TOKEN_NAMES: Final = ("verificationtoken", "xverificationtoken")
 
 
@@ -160,6 +166,9 @@ class OchnoPush:
                 self._report(state, repr(err))
                 if state is PushState.REFUSED and self._failures >= len(PAUSES):
                     async_report_issue(self._hass, self._entry, "push_refused")
+                if self._failures >= len(PAUSES):
+                    # It has ended by itself, if it was ever there.
+                    self._subscription_id = None
                 pause = PAUSES[min(self._failures, len(PAUSES) - 1)]
                 self._failures += 1
             else:
@@ -186,8 +195,8 @@ class OchnoPush:
         if self._subscription_id is not None:
             try:
                 await self._client.extend_subscription(self._subscription_id)
-            except OperatedStatusError as err:
-                if err.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+            except (OperatedForbiddenError, OperatedStatusError) as err:
+                if not _is_gone(err):
                     raise
                 self._subscription_id = None
         if self._subscription_id is None:
@@ -203,8 +212,8 @@ class OchnoPush:
             return
         try:
             await self._client.unsubscribe(self._subscription_id)
-        except OperatedStatusError as err:
-            if err.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        except (OperatedForbiddenError, OperatedStatusError) as err:
+            if not _is_gone(err):
                 raise
         self._subscription_id = None
         await self._remember()
@@ -319,6 +328,15 @@ class OchnoPush:
         while self._unannounced:
             _, cancel = self._unannounced.popitem()
             cancel()
+
+
+def _is_gone(err: OperatedForbiddenError | OperatedStatusError) -> bool:
+    """Whether the answer about a subscription can mean that it is not there, or no longer ours.
+
+    Nobody says how the vendor answers then. If it is there after all, it ends within two hours,
+    and what it delivers has a token that is no longer known.
+    """
+    return isinstance(err, OperatedForbiddenError) or err.status in _GONE
 
 
 def _state_after(err: Exception) -> PushState:

@@ -54,6 +54,7 @@ class OchnoActivePort(OchnoHubEntity, SelectEntity):
     """The port that owns the room."""
 
     _unrecorded_attributes = frozenset({DEFAULT_PORT, ROOM_SYSTEM_PORT})
+    entity_description: OchnoSelectEntityDescription
 
     @property
     @override

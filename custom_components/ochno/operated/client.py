@@ -80,7 +80,7 @@ class OperatedClient:
 
     async def hub(self, hub_id: str) -> Hub:
         """Fetch one hub with everything known of it; needs the scope `hubs:read`."""
-        hub = as_object(await self.get(f"/api/hubs/v1/{quote(hub_id, safe='')}"))
+        hub = as_object(await self.get(hub_path(hub_id)))
         return Hub.from_json({**hub, "id": hub_id})
 
     async def spaces(self) -> tuple[Space, ...]:
@@ -92,9 +92,7 @@ class OperatedClient:
 
         The cloud applies it some time after it answered, if at all.
         """
-        await self._request(
-            "PUT", f"/api/hubs/v1/{quote(hub_id, safe='')}/state", {"activeport": port}
-        )
+        await self._request("PUT", f"{hub_path(hub_id)}/state", {"activeport": port})
 
     async def subscribe(self, webhook_url: str, verification_token: str) -> str:
         """Have all events of the account posted to an https URL; return the subscription's id.
@@ -153,6 +151,11 @@ class OperatedClient:
                 return await read_body(response), _etag(response)
         except (aiohttp.ClientError, TimeoutError) as err:
             raise OperatedConnectionError(type(err).__name__) from err
+
+
+def hub_path(hub_id: str) -> str:
+    """Return the path of one hub."""
+    return f"/api/hubs/v1/{quote(hub_id, safe='')}"
 
 
 def _subscription_path(subscription_id: str) -> str:

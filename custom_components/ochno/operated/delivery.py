@@ -40,14 +40,13 @@ class Delivery:
         event = raw if isinstance(raw, dict) else {}
         data = event.get("data")
         data = data if isinstance(data, dict) else {}
-        new_state = data.get("newState")
-        is_change = event.get("event") == "hub:state:change" and isinstance(new_state, dict)
+        new_state = data.get("newState") if event.get("event") == "hub:state:change" else None
         tokens = (outer.get("verificationToken") for outer in (event, data))
         return cls(
             event=text(event.get("event")),
             hub_id=text(event.get("hubId")) or text(data.get("hubId")),
             serial_number=text(event.get("serialNumber")) or text(data.get("serialNumber")),
-            new_state=new_state if is_change and isinstance(new_state, dict) else None,
+            new_state=new_state if isinstance(new_state, dict) else None,
             verification_tokens=tuple(str(token) for token in tokens if token is not None),
             raw=raw,
         )

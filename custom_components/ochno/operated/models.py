@@ -22,9 +22,9 @@ from .values import (
     first_text,
     flag,
     identifier,
+    port_number,
     text,
     texts,
-    whole,
 )
 
 _COMMA: Final = ord(",")
@@ -168,12 +168,12 @@ class Hub:
             ports=tuple(_ports(state.get("connected"), active)),
             active_port=active,
             room_system=flag(state.get("mtrmode")),
-            room_system_port=whole(state.get("mtrport")),
+            room_system_port=port_number(state.get("mtrport")),
             room_system_sync=flag(state.get("mtrsync")),
             external_room_system=flag(state.get("externalmtr")),
             admin_mode=flag(state.get("adminmode")),
             over_temperature=text(state.get("otp")),
-            default_port=whole(config.get("defaultport")),
+            default_port=port_number(config.get("defaultport")),
             connections=tuple(_connections(data.get("connections"))),
             raw=encode(hub),
         )
@@ -308,7 +308,7 @@ def _active_port(state: dict[str, JSON]) -> int | None:
     """Read the active port; a state without one has none active."""
     if (active := state.get("active")) is None:
         return 0 if state else None
-    return whole(active)
+    return port_number(active)
 
 
 def _ports(json: JSON, active: int | None) -> Iterable[Port]:

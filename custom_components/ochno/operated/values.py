@@ -122,7 +122,7 @@ def flag(json: JSON) -> bool | None:
     return bool(json) if isinstance(json, (bool, int)) else None
 
 
-def whole(json: JSON) -> int | None:
+def port_number(json: JSON) -> int | None:
     """Read a port number; 0 is none."""
     if isinstance(json, bool) or not isinstance(json, int) or not 0 <= json <= MAX_PORTS:
         return None
