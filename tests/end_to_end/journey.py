@@ -5,11 +5,26 @@ import re
 from stat import S_IMODE
 
 from playwright.async_api import Error, Page, TimeoutError, expect  # noqa: A004 - not the built-in
+import pytest
 
 from .browser import Browser
 
 OURS = re.compile(r"ochno", re.IGNORECASE)
 AUTOMATION = "Laptop at port 2"
+EXCLUDING = {
+    "alias": "All ports of the workshop but the third",
+    "triggers": {
+        "trigger": "ochno.laptop_plugged_in",
+        "target": {
+            "area_id": "workshop",
+            "exclude": {"entity_id": "binary_sensor.workshop_workshop_port_3_connected"},
+        },
+    },
+    "actions": {
+        "action": "persistent_notification.create",
+        "data": {"message": "Somebody at port {{ trigger.port }}"},
+    },
+}
 LONG_NAME = "Conference and training room with the folding wall, 4th floor, north wing"
 # Home Assistant's own words: of every custom integration, and of the access that was revoked.
 EXPECTED = re.compile(
@@ -153,6 +168,21 @@ async def test_automation_made_in_the_editor_runs(browser: Browser) -> None:
     await in_simulator(browser, "Plug in, port 2, Focus room")
     await browser.page.get_by_role("button", name="Notifications").click()
     await browser.sees("Somebody came")
+
+
+async def test_excluded_port_is_no_reason_for_an_automation(browser: Browser) -> None:
+    home_assistant = "document.querySelector('home-assistant').hass"
+    if await browser.page.evaluate(f"{home_assistant}.config.version") < "2026.11":
+        pytest.skip("Home Assistant does not know excluded targets yet")
+    save = f"it => {home_assistant}.callApi('POST', 'config/automation/config/excluding', it)"
+    await browser.page.evaluate(save, EXCLUDING)
+    await open_device(browser, "Workshop")
+    for port in (3, 4):
+        await in_simulator(browser, f"Plug in, port {port}, Workshop")
+        await browser.state(f"Port {port} connected", "Plugged in")
+    await browser.page.get_by_role("button", name="Notifications").click()
+    await browser.sees("Somebody at port 4")
+    await expect(browser.page.get_by_text("Somebody at port 3")).to_have_count(0)
 
 
 async def test_switched_port_becomes_active_at_ochno(browser: Browser) -> None:
