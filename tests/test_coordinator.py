@@ -135,6 +135,26 @@ async def test_token_that_details_refuse_asks_to_sign_in(home: Home) -> None:
     assert home.dialogs == ["reauth"]
 
 
+async def test_token_that_one_hub_refuses_asks_to_sign_in(home: Home) -> None:
+    home.simulator.settings.list_state = False
+    await home.link()
+    board = home.simulator.hub("Boardroom")
+    home.simulator.fail("GET", f"{HUBS}/{board.id}", Fault.status(401), times=None)
+    await home.poll()
+    assert home.dialogs == ["reauth"]
+
+
+async def test_details_of_the_only_hub_failing_make_it_unavailable(home: Home, log: Log) -> None:
+    home.simulator.settings.list_state = False
+    await home.link("Second Organisation")
+    home.simulator.fail("GET", f"{HUBS}/*", Fault.status(500))
+    await home.poll()
+    assert home.state("sensor", "Elsewhere", "active_port") == "unavailable"
+    assert len(log(logging.ERROR, "has a problem (status 500)")) == 1
+    await home.poll()
+    assert home.state("sensor", "Elsewhere", "active_port") == "none"
+
+
 async def test_token_server_failing_amid_details_passes(home: Home, log: Log) -> None:
     home.simulator.settings.list_state = False
     await home.link()
@@ -161,6 +181,20 @@ async def test_rate_limit_amid_details_is_heeded(home: Home) -> None:
     assert home.requests(HUBS) == asked
 
 
+async def test_rate_limit_amid_details_ends_the_other_requests(home: Home, log: Log) -> None:
+    home.simulator.settings.list_state = False
+    await home.link()
+    board, focus = home.simulator.hub("Boardroom"), home.simulator.hub("Focus room")
+    home.simulator.fail("GET", f"{HUBS}/{board.id}", Fault.hang())
+    home.simulator.fail("GET", f"{HUBS}/{focus.id}", Fault.status(429))
+    await home.poll()
+    assert len(log(logging.ERROR, "asks to wait")) == 1
+    home.simulator.clear_faults()
+    focus.plug(2)
+    await home.poll()
+    assert home.state("binary_sensor", "Focus room", "port_2_connected") == "on"
+
+
 # Spaces
 
 
@@ -172,6 +206,31 @@ async def test_spaces_are_fetched_at_start_and_hourly(home: Home, entry: ConfigE
     assert home.requests(SPACES) == 2
     await home.poll(5)
     assert home.requests(SPACES) == 2
+
+
+async def test_spaces_are_not_fetched_again_for_what_was_looked_for(
+    home: Home, entry: ConfigEntry
+) -> None:
+    board, hubs = home.simulator.hub("Boardroom"), home.simulator.cloud.hubs
+    for port in (2, 3, 4):
+        board.set_active(port)
+        await home.poll()
+    focus = hubs.pop(home.simulator.hub("Focus room").id)
+    await home.poll()
+    hubs[focus.id] = focus
+    await home.poll()
+    assert home.state("sensor", "Focus room", "active_port") == "none"
+    assert home.requests(SPACES) == 1
+
+
+async def test_hubs_that_stay_as_they_are_get_their_area_as_soon_as_the_spaces_are_told(
+    home: Home,
+) -> None:
+    home.simulator.fail("GET", SPACES, Fault.status(500))
+    await home.link()
+    assert area(home, "Boardroom") is None
+    await home.wait(400)
+    assert area(home, "Boardroom") == "Boardroom"
 
 
 async def test_spaces_are_fetched_once_for_an_unknown_id(home: Home, entry: ConfigEntry) -> None:

@@ -109,7 +109,6 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
     async def _async_update_data(self) -> dict[str, Hub]:
         """Fetch all hubs: one request, unless the list comes without their state."""
         request = self._begin_request()
-        names = self._space_names
         spaces_due = dt_util.utcnow() >= self._spaces_due
         try:
             # As a whole once an hour: nobody says what an ETag of the list stands for.
@@ -145,7 +144,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             for hub_id, hub in hubs.items()
             if known.get(hub_id) is not hub or hub_id in self._pending
         }
-        self.devices.update(fresh if self._space_names is names else hubs, self._space_names)
+        self.devices.update(fresh, self._space_names)
         # An empty answer is more likely a fault than an account that lost all its hubs at once.
         complete = hubs and not listing.malformed
         removed = self.devices.remove_gone(hubs) if complete else set[str]()
@@ -384,7 +383,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         space_ids = {space_id for hub in hubs.values() for space_id in hub.space_ids}
         if dt_util.utcnow() < self._spaces_due and space_ids <= self._space_ids:
             return
-        self._space_ids |= space_ids
+        self._space_ids = space_ids
         self._spaces_due = dt_util.utcnow() + SPACES_INTERVAL
         try:
             spaces = await self.client.spaces()
