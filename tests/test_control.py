@@ -335,7 +335,7 @@ async def test_button_in_the_room_wins_over_a_command_that_was_not_sent_yet(
         await next_poll(home)
         assert active(home) == "4"
         await first
-        with pytest.raises(HomeAssistantError, match="pressed a button at Boardroom"):
+        with pytest.raises(HomeAssistantError, match="pressed a button at Boardroom before port 3"):
             await second
     assert commands(home) == ['{"activeport":2}']
 

@@ -47,6 +47,18 @@ async def test_poll_costs_one_request_however_many_hubs_there_are(home: Home, mo
     assert [request.path for request in home.simulator.requests] == [HUBS] * 3
 
 
+async def test_account_without_hubs_gets_them_when_they_come(home: Home) -> None:
+    hubs = home.simulator.cloud.hubs
+    away = dict(hubs)
+    hubs.clear()
+    await home.link()
+    assert hubs_online(home) == "0"
+    hubs.update(away)
+    await home.poll()
+    assert hubs_online(home) == "3"
+    assert home.state("sensor", "Boardroom", "active_port") == "1"
+
+
 async def test_hubs_listed_without_state_are_fetched_four_at_a_time(home: Home) -> None:
     home.simulator.settings.list_state = False
     for number in range(20):

@@ -278,7 +278,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
                 self.config_entry.async_start_reauth(self.hass)
             if isinstance(err, OperatedForbiddenError):
                 async_report_issue(self.hass, self.config_entry, "control_scope_missing")
-            raise command_failed(err, hub, port) from err
+            raise command_failed(err, hub) from err
         finally:
             pending.drop(command)
             if not pending:

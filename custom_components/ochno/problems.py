@@ -112,9 +112,9 @@ def overruled(hub: Hub, port: int) -> HomeAssistantError:
     )
 
 
-def command_failed(err: Exception, hub: Hub, port: int) -> HomeAssistantError:
+def command_failed(err: Exception, hub: Hub) -> HomeAssistantError:
     """Say in words why a port was not made active."""
-    placeholders = {"hub": hub.name, "port": str(port)}
+    placeholders = {"hub": hub.name}
     match err:
         case TimeoutError():
             key = "not_confirmed"
