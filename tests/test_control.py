@@ -14,7 +14,7 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 
-from .home import Home
+from .home import TOKEN, Home
 from .simulator import Fault, SimHub
 
 COORDINATOR = "custom_components.ochno.coordinator"
@@ -343,11 +343,23 @@ async def test_button_in_the_room_wins_over_a_command_that_was_not_sent_yet(
 async def test_button_that_home_assistant_had_not_seen_does_not_end_a_later_command(
     home: Home, hub: SimHub
 ) -> None:
+    await select(home, "4")
     home.simulator.settings.command_delay = 0.5
     hub.press(3)
     await select(home, "2")
     assert hub.active == 2
     assert active(home) == "2"
+
+
+async def test_token_server_failing_while_a_command_is_confirmed_passes(
+    home: Home, hub: SimHub
+) -> None:
+    home.simulator.fail("GET", f"/api/hubs/v1/{hub.id}", Fault.status(401))
+    home.simulator.fail("POST", TOKEN, Fault.status(503), times=2)
+    await select(home, "2")
+    assert active(home) == "2"
+    assert home.requests(TOKEN, "POST") == 4
+    assert home.dialogs == []
 
 
 async def test_there_and_back_again_sends_both(home: Home, hub: SimHub) -> None:

@@ -311,7 +311,8 @@ async def test_leftover_that_can_neither_be_ended_nor_told_to_be_gone_is_forgott
         # It may still live.
         await home.wait(30 * MINUTE)
         assert calls(home)[-1] == "DELETE"
-    for _ in range(14):
+    # Two pauses of six hours, more or less.
+    for _ in range(20):
         await home.wait(HOUR)
     assert home.instant_updates == "active"
     assert len(live(home)) == 1

@@ -138,12 +138,8 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self._listing = listing
         self._listed_by = request
         known = self.data
-        # A hub that is listed as it was is the same object, and then nothing is to be done for it.
-        fresh = {
-            hub_id: hub
-            for hub_id, hub in hubs.items()
-            if known.get(hub_id) is not hub or hub_id in self._pending
-        }
+        # A hub that is listed as it is shown is the same object; nothing is to be done for it.
+        fresh = {id_: hub for id_, hub in hubs.items() if known.get(id_) is not hub}
         self.devices.update(fresh, self._space_names)
         # An empty answer is more likely a fault than an account that lost all its hubs at once.
         complete = hubs and not listing.malformed
@@ -282,7 +278,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         finally:
             pending.drop(command)
             if not pending:
-                self._pending.pop(hub_id, None)
+                del self._pending[hub_id]
             self._show(hub_id, pending)
 
     async def _confirm(self, hub_id: str, command: Command) -> None:
