@@ -470,3 +470,20 @@ async def test_hub_that_leaves_during_a_command_stays_gone(home: Home, hub: SimH
     state = home.hass.states.get(entity_id)
     assert state is not None
     assert state.state == "unavailable"
+
+
+async def test_lost_command_is_no_reason_to_doubt_instant_updates(home: Home) -> None:
+    home.enable_instant_updates_sensor()
+    await home.be_reachable()
+    with (
+        patch(f"{COORDINATOR}.PUSH_POLL_INTERVAL", timedelta(seconds=0.5)),
+        patch("custom_components.ochno.push.GRACE", timedelta(seconds=0.2)),
+    ):
+        await home.link(access="control")
+        await home.settle()
+        home.simulator.settings.command_mode = "lose"
+        polls = home.requests("/api/hubs/v1")
+        with pytest.raises(HomeAssistantError):
+            await select(home, "2")
+        assert home.requests("/api/hubs/v1") > polls
+        assert home.instant_updates == "active"

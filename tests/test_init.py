@@ -100,6 +100,17 @@ async def test_plugged_laptop_shows_within_one_poll(home: Home, entry: ConfigEnt
     assert home.state("binary_sensor", "Boardroom", "in_use") == "on"
 
 
+async def test_unloaded_entry_asks_nothing_for_those_who_come_late(
+    home: Home, entry: ConfigEntry
+) -> None:
+    coordinator = entry.runtime_data
+    assert await home.hass.config_entries.async_unload(entry.entry_id)
+    home.simulator.requests.clear()
+    await coordinator.async_request_refresh()
+    await home.wait(600)
+    assert home.simulator.requests == []
+
+
 async def test_unloaded_entry_asks_nothing_and_comes_back(home: Home, entry: ConfigEntry) -> None:
     assert await home.hass.config_entries.async_unload(entry.entry_id)
     assert entry.state is ConfigEntryState.NOT_LOADED

@@ -809,6 +809,9 @@ async def test_change_that_is_never_delivered_brings_back_frequent_polls(
     [new] = home.simulator.subscriptions.live()
     assert new.id != old.id
     assert new.token != old.token
+    polls = home.requests(HUBS)
+    await home.wait(31)
+    assert home.requests(HUBS) == polls + 1
     assert await home.poll_interval() == 30
     await home.wait(67 * MINUTE)
     assert home.instant_updates == "failing"

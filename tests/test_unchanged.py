@@ -58,6 +58,18 @@ async def test_list_that_did_not_change_touches_no_entity(
     assert touched(home, before) == set()
 
 
+async def test_after_an_outage_what_did_not_change_is_left_alone_as_before(home: Home) -> None:
+    await home.link()
+    home.simulator.fail("GET", HUBS, Fault.status(503))
+    await home.poll()
+    assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
+    await home.poll()
+    assert home.state("sensor", "Boardroom", "active_port") == "1"
+    before = written(home)
+    await home.poll(2)
+    assert touched(home, before) == set()
+
+
 async def test_list_is_sent_as_a_whole_once_an_hour(home: Home) -> None:
     """In case that what the server calls unchanged is not."""
     await home.link()
