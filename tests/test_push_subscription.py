@@ -850,8 +850,6 @@ async def test_missed_change_shows_although_the_service_hangs(home: Home, hub: S
 
 
 async def test_several_missed_changes_subscribe_anew_once(home: Home, hub: SimHub) -> None:
-    home.simulator.hub("Focus room").plug(1)
-    await home.delivered()
     home.simulator.settings.delivery_drop = True
     home.simulator.hub("Focus room").plug(2)
     await miss(home, hub)
