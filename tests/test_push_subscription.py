@@ -668,7 +668,7 @@ async def test_cloud_that_was_away_for_long_is_subscribed_to_with_the_next_good_
     home: Home, reachable: None, entry: ConfigEntry
 ) -> None:
     home.simulator.fail("*", "/*", Fault.status(503), times=None)
-    for _ in range(12):
+    for _ in range(6):
         await home.wait(HOUR)
     assert home.instant_updates == "unavailable"
     home.simulator.clear_faults()
@@ -682,11 +682,14 @@ async def test_cloud_that_was_away_for_long_is_subscribed_to_with_the_next_good_
 
 
 async def test_failing_token_server_means_polling_and_nothing_more(
-    home: Home, entry: ConfigEntry
+    home: Home, entry: ConfigEntry, caplog: pytest.LogCaptureFixture
 ) -> None:
     home.simulator.fail("POST", "/identity/oauth/v2/token", Fault.status(503), times=None)
     await home.wait(67 * MINUTE)
     assert home.instant_updates == "unavailable"
+    assert f"{entry.title}: changes arrive by polling: OAuth2TokenRequestTransientError" in told(
+        caplog
+    )
     home.simulator.clear_faults()
     await home.wait(67)
     await home.wait(67)

@@ -16,6 +16,7 @@ from .operated.client import hub_path
 from .operated.errors import OperatedError
 from .operated.redact import redacted
 from .operated.values import JSON, decode
+from .problems import name_of
 
 # Of these the shape was never confirmed, and hubs tell nothing of them.
 PATHS = ("/api/accounts/v1", "/identity/oauth/v2/userinfo", "/api/spaces/v1")
@@ -49,7 +50,9 @@ async def async_get_config_entry_diagnostics(
             "instant_updates": coordinator.push_state.value,
             "last_delivery": coordinator.last_delivery,
             "last_poll": coordinator.last_poll,
-            "last_poll_failed_by": None if problem is None else _name(problem.__cause__ or problem),
+            "last_poll_failed_by": None
+            if problem is None
+            else name_of(problem.__cause__ or problem),
             "poll_interval": coordinator.update_interval,
         },
         "hubs": [redacted(decode(hub.raw)) for hub in coordinator.data.values()],
@@ -85,9 +88,4 @@ async def _answer(coordinator: OchnoCoordinator, path: str) -> JSON:
     try:
         return redacted(await coordinator.client.get(path))
     except (OperatedError, OAuth2TokenRequestBaseError) as err:
-        return _name(err)
-
-
-def _name(err: BaseException) -> str:
-    """Say what failed; the words of other errors than our own may hold the request."""
-    return repr(err) if isinstance(err, OperatedError) else type(err).__name__
+        return name_of(err)

@@ -78,6 +78,11 @@ def async_note_answer(hass: HomeAssistant, entry: ConfigEntry, *, understood: bo
         async_report_issue(hass, entry, "answer_not_understood")
 
 
+def name_of(err: BaseException) -> str:
+    """Name an error to developers; the words of others than our own may hold the request."""
+    return repr(err) if isinstance(err, OperatedError) else type(err).__name__
+
+
 def update_failed(err: OperatedError) -> UpdateFailed:
     """Say in words what went wrong, and when to try again."""
     placeholders: dict[str, str] | None = None

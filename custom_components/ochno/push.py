@@ -34,7 +34,7 @@ from .operated.errors import (
     OperatedStatusError,
     OperatedUnauthorizedError,
 )
-from .problems import async_report_issue, async_settle_issue
+from .problems import async_report_issue, async_settle_issue, name_of
 
 # A subscription seems to live for two hours; half of that leaves room for failures.
 EXTEND_AFTER: Final = timedelta(minutes=60)
@@ -163,7 +163,7 @@ class OchnoPush:
                 state = await self._subscribe_or_extend()
             except Exception as err:
                 state = _state_after(err)
-                self._report(state, repr(err))
+                self._report(state, name_of(err))
                 if state is PushState.REFUSED and self._failures >= len(PAUSES):
                     async_report_issue(self._hass, self._entry, "push_refused")
                 if self._failures >= len(PAUSES):
