@@ -3,11 +3,17 @@
 import argparse
 import asyncio
 from contextlib import AsyncExitStack
+import re
 import signal
 import sys
 
 import aiohttp
 from house import DemoError, House, Socket, add_credentials, say, start
+
+
+def numbers_last(text: str) -> list[tuple[str, int]]:
+    """Return what sorts port 10 after port 9."""
+    return [(word, int(part or 0)) for word, part in re.findall(r"(\D+)(\d*)", text)]
 
 
 async def show_devices(websocket: Socket) -> dict[str, str]:
@@ -32,7 +38,7 @@ async def show_devices(websocket: Socket) -> dict[str, str]:
             continue
         area = areas.get(device["area_id"])
         say(f"\n{device['name']} ({device['model']}{f', {area}' if area else ''})")
-        for entity in sorted(own, key=lambda entity: str(entity["entity_id"])):
+        for entity in sorted(own, key=lambda entity: numbers_last(entity["entity_id"])):
             name = entity["original_name"] or entity["entity_id"]
             names[entity["entity_id"]] = f"{device['name']}: {name}"
             say(f"  {name:<28} {states.get(entity['entity_id'], '-')}")
@@ -58,7 +64,11 @@ async def tell_changes(websocket: Socket, names: dict[str, str]) -> None:
 
 async def demo(*, manual: bool, control: bool, push: bool) -> None:
     house = House()
-    house.prepare("https://home.example" if push else house.home_assistant)
+    if house.folder.exists():
+        say("A fresh Home Assistant: what was made in the last demo is gone.")
+    house.prepare(
+        "https://home.example" if push else house.home_assistant, dashboard=control or manual
+    )
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         home_assistant, websocket = await start(stack, session, house)
@@ -79,7 +89,9 @@ async def demo(*, manual: bool, control: bool, push: bool) -> None:
         names = await show_devices(websocket)
         say(f"\nHome Assistant: {house.home_assistant} (user demo, password demo)")
         say(f"The rooms:      {house.simulator} (plug in laptops, press buttons)")
-        say("Ctrl-C ends both. State changes:\n")
+        say("Elsewhere is another organisation's: Home Assistant does not get to see it.")
+        within = "at once" if push else "within 30 seconds, with --push at once"
+        say(f"Ctrl-C ends both. State changes, {within}:\n")
         await tell_changes(websocket, names)
         raise DemoError("Home Assistant ended by itself; see .demo/hass.log.")
 

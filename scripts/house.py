@@ -19,19 +19,13 @@ CONFIGURATION = """\
 # Written anew at each start.
 homeassistant:
   name: Demo
+  country: SE
   external_url: {external_url}
   internal_url: http://localhost:{port}
 http:
   server_host: 127.0.0.1
   server_port: {port}
 frontend:
-lovelace:
-  dashboards:
-    meeting-rooms:
-      mode: yaml
-      filename: dashboard.yaml
-      title: Meeting rooms
-      icon: mdi:google-classroom
 config:
 history:
 logbook:
@@ -46,14 +40,23 @@ automation demo:
   - id: laptop_in_the_boardroom
     alias: Laptop plugged in in the boardroom
     triggers:
-      - trigger: state
-        entity_id: binary_sensor.boardroom_boardroom_port_2_connected
-        from: "off"
-        to: "on"
+      - trigger: ochno.laptop_plugged_in
+        target:
+          area_id: boardroom
     actions:
       - action: persistent_notification.create
         data:
-          message: A laptop was plugged in to port 2 in the boardroom.
+          message: A laptop was plugged in to port {{{{ trigger.port }}}} in the boardroom.
+"""
+# Its cards switch ports.
+DASHBOARD = """\
+lovelace:
+  dashboards:
+    meeting-rooms:
+      mode: yaml
+      filename: dashboard.yaml
+      title: Meeting rooms
+      icon: mdi:google-classroom
 """
 
 
@@ -86,7 +89,7 @@ class House:
     def log(self) -> Path:
         return self.folder / "hass.log"
 
-    def prepare(self, external_url: str) -> None:
+    def prepare(self, external_url: str, *, dashboard: bool = True) -> None:
         """Make an empty configuration folder with the integration in it."""
         for port in (self.port, self.simulator_port):
             _check_port_free(port)
@@ -95,6 +98,7 @@ class House:
         integration = self.folder / "custom_components" / "ochno"
         integration.symlink_to(ROOT / "custom_components" / "ochno")
         configuration = CONFIGURATION.format(external_url=external_url, port=self.port)
+        configuration += DASHBOARD if dashboard else ""
         (self.folder / "configuration.yaml").write_text(configuration)
         (self.folder / "automations.yaml").write_text("[]\n")
         shutil.copy(ROOT / "docs" / "dashboard.yaml", self.folder)

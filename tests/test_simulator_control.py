@@ -1,8 +1,10 @@
 """The simulator's control API, its page, and running it."""
 
 import asyncio
+import json
 import os
 from pathlib import Path
+import re
 import signal
 import socket
 import sys
@@ -15,6 +17,8 @@ from .simulator import Fault, Simulator
 from .test_simulator import Client, client
 
 __all__ = ["client"]
+
+CONTRIBUTING = Path(__file__).parent.parent / "docs" / "contributing.md"
 
 
 async def test_control_of_hubs(client: Client) -> None:
@@ -89,6 +93,14 @@ async def test_control_of_faults_and_access(client: Client) -> None:
     await client.sign_in()
     assert (await client.control("POST", "revoke"))[0] == 204
     assert (await client.call("GET", "/api/hubs/v1"))[0] == 401
+
+
+async def test_what_contributors_are_told_lets_the_cloud_fail(client: Client) -> None:
+    [fault] = re.findall("simulator/faults --json '(.*)'", CONTRIBUTING.read_text())
+    assert (await client.control("POST", "faults", json.loads(fault)))[0] == 201
+    assert (await client.call("GET", "/api/hubs/v1"))[0] == 503
+    assert (await client.control("DELETE", "faults"))[0] == 204
+    assert (await client.call("GET", "/api/hubs/v1"))[0] == 200
 
 
 async def test_state(client: Client) -> None:

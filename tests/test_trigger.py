@@ -201,6 +201,18 @@ async def test_hub_that_moves_to_the_area_belongs_to_it(home: Home, entry: Confi
     assert automation.hubs == ["Workshop"]
 
 
+async def test_in_use_stands_for_the_laptops_of_its_hub(home: Home, entry: ConfigEntry) -> None:
+    in_use = {"entity_id": home.entity_id("binary_sensor", "Boardroom", "in_use")}
+    plugged_in = await automate(home, "laptop_plugged_in", in_use)
+    # Of the room's own system, at port 1, it tells nothing.
+    for plug in (lambda hub: hub.unplug(1), lambda hub: hub.plug(1), lambda hub: hub.plug(3)):
+        plug(home.simulator.hub("Boardroom"))
+        await home.poll()
+    home.simulator.hub(FOCUS).plug(2)
+    await home.poll()
+    assert [told["port"] for told in plugged_in.told] == [3]
+
+
 @pytest.mark.parametrize("trigger", ["laptop_plugged_in", "laptop_unplugged"])
 async def test_entity_limits_to_its_port(home: Home, entry: ConfigEntry, trigger: str) -> None:
     automation = await automate(home, trigger, target(home, "entity", *PORT_2))

@@ -175,12 +175,15 @@ class Target:
         self._included = self._named | _unique_ids(hass, included.indirectly_referenced)
         self._excluded = _unique_ids(hass, excluded.referenced | excluded.indirectly_referenced)
 
-    def includes(self, report: Report, *keys: str) -> bool:
+    def includes(self, report: Report, *keys: str, named: Iterable[str] = ()) -> bool:
         """Tell whether it is about what any of these entities of a hub say.
 
-        The room's own system is no laptop: its port is meant only if its entity is named.
+        Those in `named` count only if they themselves are named. The room's own system is no
+        laptop: its port is meant only if its entity is named.
         """
         unique_ids = {f"{report.hub.id}_{key}" for key in keys}
+        if not self._named.isdisjoint(f"{report.hub.id}_{key}" for key in named):
+            return True
         if f"port_{report.hub.fixed_port}_connected" in keys:
             return bool(unique_ids & self._named)
         device = report.device(self._hass)

@@ -41,11 +41,13 @@ from .facts import (
 class Happening:
     """What happened at a hub.
 
-    `keys` are those of the entities that say it, the one to name in the variables first.
+    `keys` are those of the entities that say it, the one to name in the variables first; `named`
+    are those of others that say it as well, but mean more than that.
     """
 
     report: Report
     keys: tuple[str, ...]
+    named: tuple[str, ...] = ()
     variables: Mapping[str, int | None] = field(default_factory=dict)
 
 
@@ -78,7 +80,7 @@ class HubTrigger(Trigger):
                 return
             target = Target(self._hass, self._target)
             for happening in happenings:
-                if target.includes(happening.report, *happening.keys):
+                if target.includes(happening.report, *happening.keys, named=happening.named):
                     self._begin(happening, run_action)
 
         return async_dispatcher_connect(self._hass, REPORTED, take)
@@ -123,7 +125,12 @@ class LaptopTrigger(HubTrigger):
         for port in report.hub.ports:
             key = f"port_{port.number}_connected"
             if report.became(key, self._connected):
-                yield Happening(report=report, keys=(key,), variables={"port": port.number})
+                yield Happening(
+                    report=report,
+                    keys=(key,),
+                    named=() if port.number == report.hub.fixed_port else ("in_use",),
+                    variables={"port": port.number},
+                )
 
 
 class LaptopPluggedIn(LaptopTrigger):
