@@ -240,7 +240,8 @@ def main() -> int:
     trial = Trial(mutants, explained, recorded())
     if pytest.main([*QUIET, "-s", "-p", "no:xdist", "tests"], [trial]):
         return 1
-    return bool(stale or trial.outcomes["survived"] or trial.outcomes["explained, but noticed"])
+    # What is explained is noticed by chance at times, where time or randomness play a part.
+    return bool(stale or trial.outcomes["survived"])
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ def token_lock(hass: HomeAssistant, entry_id: str) -> asyncio.Lock:
 
 
 def _token_store(hass: HomeAssistant, entry_id: str) -> Store[Token]:
-    """Return where the newest tokens of an entry are written at once.
+    """Return where the newest tokens of an entry are written at once; empty until they change.
 
     Home Assistant writes a changed entry a second later, or more while it starts. Killed before,
     it would come back with a refresh token that is used up.
@@ -186,9 +186,8 @@ class OchnoSession(OAuth2Session):
         implementation = await async_get_config_entry_implementation(hass, entry)
         assert isinstance(implementation, OchnoImplementation)  # noqa: S101 - for the type checker
         implementation.use_server(entry.data[CONF_SERVER])
-        written = await _token_store(hass, entry.entry_id).async_load()
-        if written is not None and _issued(written) > _issued(entry.data["token"]):
-            hass.config_entries.async_update_entry(entry, data={**entry.data, "token": written})
+        if (newest := await _token_store(hass, entry.entry_id).async_load()) is not None:
+            hass.config_entries.async_update_entry(entry, data={**entry.data, "token": newest})
         return cls(hass, entry, implementation)
 
     @override
@@ -222,12 +221,6 @@ class OchnoSession(OAuth2Session):
             refresh.result()
         access_token: str = self.token["access_token"]
         return access_token
-
-
-def _issued(token: Token) -> float:
-    """Return when the vendor issued it; a token of a later sign-in is newer than any before."""
-    issued: float = token["expires_at"] - token["expires_in"]
-    return issued
 
 
 def granted_scopes(token: Token) -> frozenset[str]:
