@@ -365,6 +365,23 @@ async def test_wrong_verification_token_in_the_body_changes_and_fetches_nothing(
     assert "Traceback" not in caplog.text
 
 
+async def test_verification_token_that_is_no_text_is_wrong(
+    home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    [subscription] = home.simulator.subscriptions.live()
+    url = URL(subscription.webhook_url)
+    body = json.dumps(change(hub, active=2))
+    request = f"POST {url.path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    # No client writes such a header.
+    reader, writer = await asyncio.open_connection("127.0.0.1", home.client.port)
+    writer.write(request.encode() + b"X-Verification-Token: \xff\r\n\r\n" + body.encode())
+    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    writer.close()
+    assert active(home) == "1"
+    assert last_delivery(home) is None
+    assert "Traceback" not in caplog.text
+
+
 @pytest.mark.parametrize("place", ["verificationToken", "header", "query"])
 async def test_wrong_verification_token_is_dropped_wherever_it_is(
     home: Home, hub: SimHub, place: Any
