@@ -146,7 +146,10 @@ async def test_state_does_not_bounce_while_the_cloud_catches_up(
     assert history(events, home) == ["2"]
 
 
-async def test_confirmation_asks_for_that_hub_alone(home: Home, hub: SimHub) -> None:
+async def test_confirmation_asks_for_that_hub_alone(home: Home) -> None:
+    with patch(f"{COORDINATOR}.POLL_INTERVAL", timedelta(minutes=1)):
+        await home.link(access="control")
+    hub = home.simulator.hub("Boardroom")
     before = home.requests("/api/hubs/v1")
     await select(home, "2")
     assert home.requests("/api/hubs/v1") == before
