@@ -11,7 +11,7 @@ import aiohttp
 from house import DemoError, House, Socket, add_credentials, say, start
 
 
-def numbers_last(text: str) -> list[tuple[str, int]]:
+def natural_order(text: str) -> list[tuple[str, int]]:
     """Return what sorts port 10 after port 9."""
     return [(word, int(part or 0)) for word, part in re.findall(r"(\D+)(\d*)", text)]
 
@@ -38,7 +38,7 @@ async def show_devices(websocket: Socket) -> dict[str, str]:
             continue
         area = areas.get(device["area_id"])
         say(f"\n{device['name']} ({device['model']}{f', {area}' if area else ''})")
-        for entity in sorted(own, key=lambda entity: numbers_last(entity["entity_id"])):
+        for entity in sorted(own, key=lambda entity: natural_order(entity["entity_id"])):
             name = entity["original_name"] or entity["entity_id"]
             names[entity["entity_id"]] = f"{device['name']}: {name}"
             say(f"  {name:<28} {states.get(entity['entity_id'], '-')}")

@@ -240,8 +240,7 @@ def main() -> int:
     trial = Trial(mutants, explained, recorded())
     if pytest.main([*QUIET, "-s", "-p", "no:xdist", "tests"], [trial]):
         return 1
-    # What is explained is noticed by chance at times, where time or randomness play a part.
-    return bool(stale or trial.outcomes["survived"])
+    return bool(stale or trial.outcomes["survived"] or trial.outcomes["explained, but noticed"])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 
-from .home import TOKEN, Home
+from .home import HUBS, TOKEN, Home
 from .simulator import Fault, SimHub
 
 COORDINATOR = "custom_components.ochno.coordinator"
@@ -58,11 +58,11 @@ async def select(home: Home, option: str, hub: str = "Boardroom") -> None:
 
 async def next_poll(home: Home) -> None:
     """Wait until a poll that begins from now on has ended."""
-    polls = home.requests("/api/hubs/v1")
+    polls = home.requests(HUBS)
     async with asyncio.timeout(5):
-        while home.requests("/api/hubs/v1") == polls:
+        while home.requests(HUBS) == polls:
             await asyncio.sleep(0.01)
-        polling = [r for r in home.simulator.requests if r.path == "/api/hubs/v1"][polls]
+        polling = [r for r in home.simulator.requests if r.path == HUBS][polls]
         while polling.status is None:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
@@ -150,9 +150,9 @@ async def test_confirmation_asks_for_that_hub_alone(home: Home) -> None:
     with patch(f"{COORDINATOR}.POLL_INTERVAL", timedelta(minutes=1)):
         await home.link(access="control")
     hub = home.simulator.hub("Boardroom")
-    before = home.requests("/api/hubs/v1")
+    before = home.requests(HUBS)
     await select(home, "2")
-    assert home.requests("/api/hubs/v1") == before
+    assert home.requests(HUBS) == before
     assert home.requests(f"/api/hubs/v1/{hub.id}") > 0
     assert home.requests(f"/api/hubs/v1/{home.simulator.hub('Workshop').id}") == 0
 
@@ -241,7 +241,7 @@ async def test_expired_token_is_refreshed_and_the_command_repeated_once(
     assert hub.active == 2
     statuses = [request.status for request in home.simulator.requests if request.method == "PUT"]
     assert statuses == [401, 200]
-    assert home.requests("/identity/oauth/v2/token", "POST") == 2
+    assert home.requests(TOKEN, "POST") == 2
 
 
 async def test_revoked_access_asks_to_sign_in_again(
@@ -268,7 +268,7 @@ async def test_token_refused_for_good_asks_to_sign_in_again(
 
 async def test_token_that_can_not_be_refreshed_is_told(home: Home, hub: SimHub) -> None:
     home.simulator.expire_access_tokens()
-    home.simulator.fail("POST", "/identity/oauth/v2/token", Fault.status(503), times=None)
+    home.simulator.fail("POST", TOKEN, Fault.status(503), times=None)
     with pytest.raises(HomeAssistantError, match="could not be reached"):
         await select(home, "2")
     assert active(home) == "1"
@@ -423,10 +423,10 @@ async def test_old_list_does_not_undo_a_confirmed_command(home: Home, hub: SimHu
     """The list was asked for before the command and answered after its confirmation."""
     # Or else there would be no list in the answer.
     home.simulator.hub("Focus room").plug(2)
-    home.simulator.fail("GET", "/api/hubs/v1", Fault.slow(0.8))
-    polls = home.requests("/api/hubs/v1")
+    home.simulator.fail("GET", HUBS, Fault.slow(0.8))
+    polls = home.requests(HUBS)
     poll = asyncio.create_task(next_poll(home))
-    while home.requests("/api/hubs/v1") == polls:
+    while home.requests(HUBS) == polls:
         await asyncio.sleep(0.01)
     await select(home, "2")
     assert not poll.done()
@@ -485,8 +485,8 @@ async def test_lost_command_is_no_reason_to_doubt_instant_updates(home: Home) ->
         await home.link(access="control")
         await home.settle()
         home.simulator.settings.command_mode = "lose"
-        polls = home.requests("/api/hubs/v1")
+        polls = home.requests(HUBS)
         with pytest.raises(HomeAssistantError):
             await select(home, "2")
-        assert home.requests("/api/hubs/v1") > polls
+        assert home.requests(HUBS) > polls
         assert home.instant_updates == "active"

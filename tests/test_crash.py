@@ -14,6 +14,14 @@ def kept(storage: dict[str, Any], entry: ConfigEntry) -> list[str]:
     return [name for name in storage if entry.entry_id in name]
 
 
+async def come_back_with(home: Home, written: dict[str, Any]) -> None:
+    """Let Home Assistant come back with the tokens that it had written when it was killed."""
+    entry = home.entry
+    await home.hass.config_entries.async_unload(entry.entry_id)
+    home.hass.config_entries.async_update_entry(entry, data={**entry.data, "token": written})
+    await home.hass.config_entries.async_setup(entry.entry_id)
+
+
 async def test_tokens_renewed_just_before_home_assistant_was_killed_are_still_there(
     home: Home, entry: ConfigEntry
 ) -> None:
@@ -21,16 +29,13 @@ async def test_tokens_renewed_just_before_home_assistant_was_killed_are_still_th
     for _ in range(2):
         await home.wait(LIFETIME)
     newest = token(home)
-    await home.hass.config_entries.async_unload(entry.entry_id)
-    # What Home Assistant would read of the entry if it had been killed then.
-    home.hass.config_entries.async_update_entry(entry, data={**entry.data, "token": written})
-    await home.hass.config_entries.async_setup(entry.entry_id)
+    await come_back_with(home, written)
     assert entry.state is ConfigEntryState.LOADED
     assert token(home) == newest
     assert len(refreshes(home)) == 2
     await home.wait(LIFETIME)
     assert port_1(home) == "on"
-    assert home.dialogs.count("reauth") == 0
+    assert home.dialogs == []
 
 
 async def test_tokens_of_a_new_sign_in_are_newer_than_those_renewed_before(
@@ -48,7 +53,7 @@ async def test_tokens_of_a_new_sign_in_are_newer_than_those_renewed_before(
     assert token(home) == signed_in
     assert entry.state is ConfigEntryState.LOADED
     assert port_1(home) == "on"
-    assert home.dialogs.count("reauth") == 0
+    assert home.dialogs == []
 
 
 async def test_new_sign_in_counts_although_the_clock_was_ahead_before(home: Home) -> None:
@@ -69,7 +74,7 @@ async def test_new_sign_in_counts_although_the_clock_was_ahead_before(home: Home
 
 async def test_sign_in_just_before_home_assistant_was_killed_is_still_there(home: Home) -> None:
     home.simulator.settings.token_lifetime = 600
-    entry = await home.link()
+    await home.link()
     await home.wait(600)
     before = token(home)
     assert len(refreshes(home)) == 1
@@ -77,10 +82,7 @@ async def test_sign_in_just_before_home_assistant_was_killed_is_still_there(home
     await home.poll()
     assert (await sign_in_again(home))["reason"] == "reauth_successful"
     signed_in = token(home)
-    await home.hass.config_entries.async_unload(entry.entry_id)
-    # What Home Assistant would read of the entry if it had been killed then.
-    home.hass.config_entries.async_update_entry(entry, data={**entry.data, "token": before})
-    await home.hass.config_entries.async_setup(entry.entry_id)
+    await come_back_with(home, before)
     assert token(home) == signed_in
     assert home.dialogs == []
 

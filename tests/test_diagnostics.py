@@ -12,7 +12,7 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 
-from .home import HUBS, Home
+from .home import HUBS, TOKEN, Home
 from .simulator import Fault
 from .test_oauth import edited
 
@@ -70,7 +70,7 @@ async def test_diagnostics_tell_how_the_account_is_linked(home: Home, entry: Con
 async def test_diagnostics_tell_the_scopes_however_the_answer_names_them(
     home: Home, scope: str | None, scopes: list[str]
 ) -> None:
-    home.simulator.fail("POST", "/identity/oauth/v2/token", edited(scope=scope))
+    home.simulator.fail("POST", TOKEN, edited(scope=scope))
     await home.link()
     assert (await download(home))["token"]["scopes"] == scopes
 
@@ -115,7 +115,7 @@ async def test_diagnostics_tell_why_there_is_no_answer(home: Home, entry: Config
     answers = (await download(home))["answers"]
     assert answers["/api/accounts/v1"] == "OperatedStatusError(500)"
     assert answers["/api/spaces/v1"] == "OperatedResponseError('not JSON')"
-    home.simulator.fail("POST", "/identity/oauth/v2/token", Fault.status(503), times=None)
+    home.simulator.fail("POST", TOKEN, Fault.status(503), times=None)
     home.simulator.fail("GET", "/api/spaces/v1", Fault.status(401))
     answers = (await download(home))["answers"]
     assert answers["/api/spaces/v1"] == "OAuth2TokenRequestTransientError"
@@ -136,7 +136,7 @@ async def test_diagnostics_tell_why_the_last_poll_failed(home: Home, entry: Conf
 async def test_diagnostics_tell_that_the_tokens_could_not_be_renewed(
     home: Home, entry: ConfigEntry, status: int, error: str
 ) -> None:
-    home.simulator.fail("POST", "/identity/oauth/v2/token", Fault.status(status), times=None)
+    home.simulator.fail("POST", TOKEN, Fault.status(status), times=None)
     await home.wait(3600)
     assert (await download(home))["updates"]["last_poll_failed_by"] == error
 

@@ -16,7 +16,7 @@ from homeassistant.helpers import area_registry as ar, device_registry as dr, en
 from homeassistant.helpers.config_entry_oauth2_flow import async_get_config_entry_implementation
 from homeassistant.helpers.json import json_bytes, prepare_save_json
 
-from .home import HUBS, Home
+from .home import HUBS, TOKEN, Home
 from .hostile import (
     DELIVERIES,
     HUB_LISTS,
@@ -133,7 +133,7 @@ async def test_token_answer_is_refused_or_leaves_usable_tokens(
     implementation = await async_get_config_entry_implementation(home.hass, entry)
     assert isinstance(implementation, OchnoImplementation)
     implementation.use_server(home.simulator.url)
-    home.simulator.fail("POST", "/identity/oauth/v2/token", Fault.body(dumps(answer)))
+    home.simulator.fail("POST", TOKEN, Fault.body(dumps(answer)))
     # What Home Assistant does when the access token is about to end.
     with suppress(UnknownTokenAnswerError):
         token = await implementation.async_refresh_token(dict(entry.data["token"]))

@@ -8,7 +8,7 @@ from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from homeassistant.config_entries import ConfigEntry
 
-from .home import HUBS, Home, Step
+from .home import HUBS, TOKEN, Home, Step
 from .simulator import Fault
 from .test_oauth import Held
 
@@ -64,7 +64,7 @@ async def test_refresh_under_way_does_not_overwrite_a_new_sign_in(home: Home) ->
     home.simulator.settings.token_lifetime = 100
     entry = await home.link()
     held = Held()
-    home.simulator.fail("POST", "/identity/oauth/v2/token", held.fault)
+    home.simulator.fail("POST", TOKEN, held.fault)
     assert home.freezer is not None
     home.freezer.tick(100)
     async_fire_time_changed(home.hass)

@@ -122,7 +122,7 @@ async def test_unloaded_entry_asks_nothing_and_comes_back(home: Home, entry: Con
     assert await home.hass.config_entries.async_setup(entry.entry_id)
     assert home.state("sensor", "Boardroom", "active_port") == "2"
     await home.poll()
-    assert home.requests("/api/hubs/v1") == 2
+    assert home.requests(HUBS) == 2
 
 
 async def test_reload_keeps_devices_and_entities(home: Home, entry: ConfigEntry) -> None:

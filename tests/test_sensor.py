@@ -8,7 +8,7 @@ import pytest
 from homeassistant.const import EntityCategory
 from homeassistant.helpers import entity_registry as er
 
-from .home import Home
+from .home import HUBS, Home
 from .simulator import Fault, SimHub
 from .test_binary_sensor import enable_all, everything
 
@@ -225,7 +225,7 @@ async def test_account_counts_while_it_has_no_hubs(home: Home) -> None:
 
 @pytest.mark.usefixtures("entry")
 async def test_account_that_can_not_be_asked_does_not_count(home: Home) -> None:
-    home.simulator.fail("GET", "/api/hubs/v1", Fault.status(500))
+    home.simulator.fail("GET", HUBS, Fault.status(500))
     await home.poll()
     assert [state(home, key) for key in ACCOUNT_KEYS] == ["unavailable"] * 2
     await home.poll()

@@ -184,7 +184,7 @@ class OchnoPush:
                 with suppress(Exception):
                     await self._unsubscribe()
                 return
-            self._schedule(pause * random.uniform(0.9, 1.1))  # noqa: S311 - not a secret
+            self._schedule(random.uniform(0.9, 1.1) * pause)  # noqa: S311 - not a secret
 
     async def _subscribe_or_extend(self) -> PushState:
         url = await self._reachable_url()
@@ -207,7 +207,7 @@ class OchnoPush:
         return PushState.FAILING if self._doubtful else PushState.ACTIVE
 
     async def _unsubscribe(self) -> None:
-        """End the subscription; it is forgotten only when it is surely gone."""
+        """End the subscription; it is forgotten only when the answer says that it is gone."""
         if self._subscription_id is None:
             return
         try:

@@ -202,7 +202,7 @@ async def test_switched_port_becomes_active_at_ochno(browser: Browser) -> None:
 
 async def test_room_fits_on_a_dashboard_and_ten_ports_on_a_device_page(browser: Browser) -> None:
     await browser.open("/meeting-rooms")
-    await browser.sees("Who is plugged in")
+    await browser.sees("Switch the screen to")
     await expect(browser.page.locator("hui-error-card, hui-warning")).to_have_count(0)
     await browser.pictures("dashboard")
     await open_device(browser, LONG_NAME)
