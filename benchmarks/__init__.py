@@ -1,0 +1,1 @@
+"""Benchmarks of the integration with a real Home Assistant and the simulator."""

@@ -1,0 +1,39 @@
+"""Diagram of the last results of `scripts/bench cost`, written to docs/performance.svg.
+
+It runs in a virtual environment that has only matplotlib.
+"""
+
+import json
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+
+ROOT = Path(__file__).parent.parent
+LABELS = {"ours": "this integration", "stock": "stock pattern"}
+STYLES = {"ours": "o-", "stock": "s--"}
+
+
+def main() -> None:
+    """Draw the CPU time of a poll by number of hubs and by number of changed hubs."""
+    results = json.loads((ROOT / ".demo" / "cost.json").read_text())
+    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "ochno", "font.size": 9})
+    figure, (by_hubs, by_changed) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for pattern, measurements in results.items():
+        numbers = sorted(map(int, measurements))
+        times = [measurements[str(hubs)]["poll_changed"]["1"] * 1000 for hubs in numbers]
+        by_hubs.loglog(numbers, times, STYLES[pattern], label=LABELS[pattern])
+        changed = measurements["1000"]["poll_changed"]
+        numbers = sorted(map(int, changed))
+        times = [changed[str(number)] * 1000 for number in numbers]
+        by_changed.loglog(numbers, times, STYLES[pattern], label=LABELS[pattern])
+    by_hubs.set(title="One hub changed", xlabel="hubs", ylabel="CPU time of a poll, ms")
+    by_changed.set(title="1,000 hubs", xlabel="changed hubs")
+    by_hubs.legend(frameon=False)
+    for axes in (by_hubs, by_changed):
+        axes.grid(visible=True, which="major", alpha=0.3)
+    figure.savefig(ROOT / "docs" / "performance.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()

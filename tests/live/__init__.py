@@ -1,0 +1,1 @@
+"""Home Assistant and the simulator as processes, for the demo, benchmarks and browser tests."""

@@ -1,0 +1,237 @@
+"""Processes of Home Assistant and the simulator, and their folder and ports."""
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+import shutil
+import signal
+import socket
+import sys
+
+import aiohttp
+
+ROOT = Path(__file__).parents[2]
+DEFAULT_PORT = 8123
+# Instant updates need a public HTTPS address. The simulator delivers to this machine anyway.
+PUBLIC_URL = "https://home.example"
+CONFIGURATION = """\
+# Generated at each start.
+homeassistant:
+  name: Demo
+  country: SE
+  external_url: {external_url}
+  internal_url: http://localhost:{port}
+http:
+  server_host: 127.0.0.1
+  server_port: {port}
+frontend:
+config:
+history:
+logbook:
+assist_pipeline:
+tts:
+system_health:
+diagnostics:
+logger:
+  default: warning
+automation ui: !include automations.yaml
+automation demo:
+  - id: laptop_in_the_boardroom
+    alias: Laptop plugged in in the boardroom
+    triggers:
+      - trigger: ochno.laptop_plugged_in
+        target:
+          area_id: boardroom
+    actions:
+      - action: persistent_notification.create
+        data:
+          message: A laptop was plugged in to port {{{{ trigger.port }}}} in the boardroom.
+"""
+DASHBOARD = """\
+lovelace:
+  dashboards:
+    meeting-rooms:
+      mode: yaml
+      filename: dashboard.yaml
+      title: Meeting rooms
+      icon: mdi:google-classroom
+"""
+
+
+class CommandError(Exception):
+    """Error that ends a command; its message tells the user what happened and what to do."""
+
+
+def say(text: str) -> None:
+    """Print a message immediately, also when the output is a file or a pipe."""
+    print(text, flush=True)
+
+
+def run_command(name: str, command: Coroutine[None, None, None]) -> int:
+    """Run a command until it ends or is interrupted, and return its exit status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        asyncio.run(command)
+    except CommandError as err:
+        say(f"{name}: {err}")
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Folder, ports and Python interpreter of one Home Assistant and its simulator."""
+
+    folder: Path
+    port: int
+    simulator_port: int
+    python: str = sys.executable
+
+    @staticmethod
+    def add_arguments(parser: argparse.ArgumentParser) -> None:
+        """Add the options for the ports to a command line."""
+        parser.add_argument(
+            "--port",
+            type=int,
+            default=DEFAULT_PORT,
+            help="port of Home Assistant (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--simulator-port", type=int, help="port of the simulator (default: PORT + 1)"
+        )
+
+    @classmethod
+    def from_arguments(cls, arguments: argparse.Namespace) -> Environment:
+        """Create the environment for the ports that the user chose."""
+        port: int = arguments.port
+        return cls(
+            folder=ROOT / ".demo" / str(port),
+            port=port,
+            simulator_port=arguments.simulator_port or port + 1,
+        )
+
+    @property
+    def home_assistant_url(self) -> str:
+        """Return the address of Home Assistant."""
+        return f"http://localhost:{self.port}"
+
+    @property
+    def simulator_url(self) -> str:
+        """Return the address of the simulator."""
+        return f"http://localhost:{self.simulator_port}"
+
+    @property
+    def redirect_uri(self) -> str:
+        """Return the OAuth2 redirect URI of Home Assistant."""
+        return f"{self.home_assistant_url}/auth/external/callback"
+
+    @property
+    def log(self) -> Path:
+        """Return the path of Home Assistant's output."""
+        return self.folder / "hass.log"
+
+    def prepare(self, external_url: str, *, dashboard: bool = True) -> None:
+        """Replace the configuration folder with a new one that contains the integration."""
+        for port in (self.port, self.simulator_port):
+            _check_port_is_free(port)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        (self.folder / "custom_components").mkdir(parents=True)
+        integration = self.folder / "custom_components" / "ochno"
+        integration.symlink_to(ROOT / "custom_components" / "ochno")
+        configuration = CONFIGURATION.format(external_url=external_url, port=self.port)
+        configuration += DASHBOARD if dashboard else ""
+        (self.folder / "configuration.yaml").write_text(configuration)
+        (self.folder / "automations.yaml").write_text("[]\n")
+        shutil.copy(ROOT / "docs" / "dashboard.yaml", self.folder)
+
+    @asynccontextmanager
+    async def run_simulator(
+        self, session: aiohttp.ClientSession, hubs: int = 0
+    ) -> AsyncIterator[None]:
+        """Run the simulator until the end of the block, with `hubs` hubs in addition to its own."""
+        log = self.folder / "simulator.log"
+        arguments = (
+            *("--port", str(self.simulator_port), "--hubs", str(hubs)),
+            *("--deliver-to", f"http://127.0.0.1:{self.port}"),
+            *("--redirect-uri", self.redirect_uri),
+        )
+        async with _run_module(
+            "the simulator", sys.executable, "tests.simulator", *arguments, log=log
+        ) as process:
+            await _wait_until_ready(session, self.simulator_url, "The simulator", process, log)
+            yield
+
+    def run_home_assistant(self) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+        """Run Home Assistant until the end of the block."""
+        arguments = ("homeassistant", "--config", str(self.folder))
+        return _run_module("Home Assistant", self.python, *arguments, log=self.log)
+
+    async def wait_until_ready(
+        self, session: aiohttp.ClientSession, process: asyncio.subprocess.Process
+    ) -> None:
+        """Wait until Home Assistant responds to HTTP requests."""
+        url = f"{self.home_assistant_url}/api/onboarding"
+        await _wait_until_ready(session, url, "Home Assistant", process, self.log)
+
+
+def _check_port_is_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as err:
+            raise CommandError(
+                f"Port {port} is in use. Choose other ports with --port, or stop the program "
+                "that uses this port."
+            ) from err
+
+
+@asynccontextmanager
+async def _run_module(
+    name: str, python: str, *arguments: str, log: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a Python module as a process until the end of the block."""
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            python,
+            "-m",
+            *arguments,
+            cwd=ROOT,
+            stdout=output,
+            stderr=output,
+            # Ctrl-C reaches only this program, which then stops the processes in order.
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            say(f"Stopping {name} …")
+            process.terminate()
+            try:
+                async with asyncio.timeout(30):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+
+
+async def _wait_until_ready(
+    session: aiohttp.ClientSession,
+    url: str,
+    name: str,
+    process: asyncio.subprocess.Process,
+    log: Path,
+) -> None:
+    while process.returncode is None:
+        try:
+            async with session.get(url):
+                return
+        except aiohttp.ClientError:
+            await asyncio.sleep(0.2)
+    last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no output"]
+    raise CommandError(f"{name} stopped while it started: {last[0]} See {log}.")
