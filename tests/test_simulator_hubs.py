@@ -1,11 +1,11 @@
-"""How the simulator's hubs behave at the table."""
+"""Tests of the simulated hub: ports, buttons and automatic switching."""
 
 import pytest
 
 from .simulator import Simulator
 
 
-def test_first_device() -> None:
+def test_hub_without_room_system_switches_between_laptops() -> None:
     hub = Simulator().hub("Focus room")
     hub.plug(2)
     assert (hub.active, hub.state["connected"]) == (2, [0, 1, 0, 0])
@@ -20,7 +20,7 @@ def test_first_device() -> None:
         hub.plug(5)
 
 
-def test_room_system_is_no_laptop() -> None:
+def test_hub_with_room_system_switches_to_laptop_and_back() -> None:
     hub = Simulator().hub("Boardroom")
     hub.plug(3)
     assert hub.active == 3
@@ -29,7 +29,7 @@ def test_room_system_is_no_laptop() -> None:
 
 
 @pytest.mark.parametrize(("rule", "active"), [("disabled", 0), ("first", 1), ("every", 2)])
-def test_rules_on_connect(rule: str, active: int) -> None:
+def test_plug_follows_connect_rule(rule: str, active: int) -> None:
     hub = Simulator().add_hub("New", config={"autoswitchconnect": rule})
     hub.plug(1)
     hub.plug(2)
@@ -40,7 +40,7 @@ def test_rules_on_connect(rule: str, active: int) -> None:
     ("rule", "after_active", "after_last"),
     [("disabled", 1, 3), ("active", 2, 3), ("last", 1, 4), ("both", 2, 4)],
 )
-def test_rules_on_disconnect(rule: str, after_active: int, after_last: int) -> None:
+def test_unplug_follows_disconnect_rule(rule: str, after_active: int, after_last: int) -> None:
     config = {"autoswitchdisconnect": rule, "defaultport": 4}
     hub = Simulator().add_hub("New", connected=[1, 2], active=1, config=config)
     hub.unplug(1)
@@ -50,7 +50,7 @@ def test_rules_on_disconnect(rule: str, after_active: int, after_last: int) -> N
     assert hub.active == after_last
 
 
-def test_buttons() -> None:
+def test_button_switches_port_on_and_off() -> None:
     hub = Simulator().hub("Boardroom")
     hub.press(3)
     assert hub.active == 3
@@ -62,31 +62,31 @@ def test_buttons() -> None:
     assert hub.active == 1
 
 
-def test_offline_hub_catches_up() -> None:
+def test_offline_hub_reports_changes_when_online() -> None:
     hub = Simulator().hub("Boardroom")
     hub.online = False
     hub.unplug(1)
     hub.plug(2)
     hub.press(4)
-    hub.overheat(True)
+    hub.set_overheated(True)
     assert (hub.active, hub.state["connected"], hub.plugged) == (1, [1, 0, 0, 0], [2])
     hub.online = True
     assert (hub.active, hub.state["connected"]) == (2, [0, 1, 0, 0])
     assert hub.state["otp"] == "warning"
-    hub.overheat(False)
+    hub.set_overheated(False)
     assert hub.state["otp"] == "normal"
 
 
-def test_hubs_come_and_go() -> None:
+def test_hub_removed_keeps_space_of_other_hub() -> None:
     simulator = Simulator(hubs=3)
     hub = simulator.add_hub("New", account="Second Organisation", ports=2)
-    second = simulator.cloud.account("Second Organisation").id
-    assert [one.name for one in simulator.cloud.hubs_of(second)] == ["Elsewhere", "New"]
+    second = simulator.database.account("Second Organisation").id
+    assert [hub.name for hub in simulator.database.hubs_in_account(second)] == ["Elsewhere", "New"]
     other = simulator.add_hub("Other", space=hub.space_ids[0])
     simulator.remove_hub(hub.id)
-    assert other.space_ids[0] in simulator.cloud.spaces
+    assert other.space_ids[0] in simulator.database.spaces
     simulator.remove_hub("Other")
-    assert other.space_ids[0] not in simulator.cloud.spaces
+    assert other.space_ids[0] not in simulator.database.spaces
     assert simulator.hub("Room 0003").ports == 4
     with pytest.raises(KeyError):
         simulator.hub("New")

@@ -1,11 +1,11 @@
-"""Ochno Operated as a strict HTTP server for tests, demonstrations and benchmarks.
+"""Simulator of Ochno Operated: a strict HTTP server for tests, demonstrations and benchmarks.
 
-Only 127.0.0.1 is listened on, and nothing is ever sent elsewhere.
+It listens on 127.0.0.1 only and sends webhooks to this machine only.
 """
 
 from .faults import Fault
 from .hub import SimHub
-from .identity import Application
+from .oauth import Application
 from .simulator import Simulator
 
 __all__ = ["Application", "Fault", "SimHub", "Simulator"]

@@ -1,4 +1,4 @@
-"""Run the simulator on its own: python -m tests.simulator --port 8124."""
+"""Command line of the simulator: python -m tests.simulator --port 8124."""
 
 import argparse
 import asyncio
@@ -9,23 +9,28 @@ import sys
 from .simulator import HOST, Simulator
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.simulator", description="Ochno Operated, simulated on this machine."
+        prog="python -m tests.simulator", description="Run a simulator of Ochno Operated."
     )
-    parser.add_argument("--port", type=int, default=8124, help="0 takes a free one")
-    parser.add_argument("--hubs", type=int, default=0, metavar="N", help="so many more hubs")
+    parser.add_argument(
+        "--port", type=int, default=8124, help="port to listen on; 0 selects a free port"
+    )
+    parser.add_argument(
+        "--hubs", type=int, default=0, metavar="N", help="number of hubs to add to the demo data"
+    )
     parser.add_argument(
         "--redirect-uri",
         action="append",
         default=[],
         metavar="URI",
-        help="allow sign-ins to return here, too (several times if need be)",
+        help="additional OAuth2 redirect URI; can be repeated",
     )
     parser.add_argument(
         "--deliver-to",
         metavar="URL",
-        help="send webhooks to this server, e.g. http://127.0.0.1:8123, whatever host they name",
+        help="send all webhooks to this server instead of their own host, "
+        "for example http://127.0.0.1:8123",
     )
     return parser.parse_args()
 
@@ -36,9 +41,9 @@ async def _run(arguments: argparse.Namespace) -> int:
     for application in simulator.applications.values():
         if "authorization_code" in application.grant_types:
             application.redirect_uris += arguments.redirect_uri
-    over = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, over.set)
+    stopped = asyncio.Event()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stopped.set)
     try:
         await simulator.start()
     except OSError as error:
@@ -46,10 +51,10 @@ async def _run(arguments: argparse.Namespace) -> int:
         print(f"Port {arguments.port} on {HOST} {reason}.", file=sys.stderr)
         return 1
     print(f"Ochno Operated (simulated) is at {simulator.url}", flush=True)
-    await over.wait()
+    await stopped.wait()
     await simulator.stop()
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(_run(_arguments())))
+    sys.exit(asyncio.run(_run(_parse_arguments())))

@@ -1,4 +1,4 @@
-"""One hub: what happens at the table, and the JSON the cloud shows of it."""
+"""Simulated hub: ports, automatic switching and JSON."""
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
@@ -7,7 +7,8 @@ from typing import Any, Final
 from .settings import Settings
 
 type JsonObject = dict[str, Any]
-type Listener = Callable[[SimHub, str | None, JsonObject], None]
+# Called with the hub, the name of the API's event (None if it has none), and the changed keys.
+type HubListener = Callable[[SimHub, str | None, JsonObject], None]
 
 STATE_CHANGE: Final = "hub:state:change"
 CONFIG_CHANGE: Final = "hub:config:change"
@@ -16,24 +17,24 @@ CONNECTION_CHANGE: Final = "hub:con:change"
 CONNECT_RULES: Final = ("disabled", "first", "every")
 DISCONNECT_RULES: Final = ("disabled", "active", "last", "both")
 
-AS_IT_IS: Final = object()
+_UNSET: Final = object()
 
 
-def _ignore(_hub: SimHub, _event: str | None, _changes: JsonObject) -> None:
+def _ignore_change(_hub: SimHub, _event: str | None, _changes: JsonObject) -> None:
     pass
 
 
-def _merge(into: JsonObject, other: Mapping[str, Any]) -> None:
-    for key, value in other.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
+def _merge(target: JsonObject, source: Mapping[str, Any]) -> None:
+    for key, value in source.items():
+        if isinstance(value, dict) and isinstance(target.get(key), dict):
+            _merge(target[key], value)
         else:
-            into[key] = value
+            target[key] = value
 
 
-def _drop(tree: JsonObject, path: str) -> None:
+def _delete_path(tree: JsonObject, path: str) -> None:
     *parents, last = path.split(".")
-    branch: Any = tree
+    branch: object = tree
     for key in parents:
         branch = branch.get(key) if isinstance(branch, dict) else None
     if isinstance(branch, dict):
@@ -41,17 +42,19 @@ def _drop(tree: JsonObject, path: str) -> None:
 
 
 class SimHub:
-    """A hub with ports 1..n; `state`, `config` and `connections` are what the cloud last heard.
+    """A hub with ports 1 to `ports`.
 
-    Changing those three dicts directly is silent; the methods send events as the cloud does.
-    `extra` is merged over the JSON, the dotted paths in `omit` are left out of it, and any value
-    in `raw` takes its place altogether.
+    `state`, `config` and `connections` are the data that the hub last reported to the vendor.
+    The methods send events; a direct change of these dictionaries sends none.
+
+    Three attributes change the JSON of the API: `extra` is merged into it, the dotted paths in
+    `omit` are removed from it, and `json_override` replaces it.
     """
 
     def __init__(
         self,
         *,
-        id: str,  # noqa: A002 - the name it has in the API
+        id: str,  # noqa: A002 - the API uses this name
         name: str,
         serial: str,
         account_id: str,
@@ -62,9 +65,9 @@ class SimHub:
         active: int = 0,
         mtr_port: int = 0,
         online: bool = True,
-        config: Mapping[str, Any] | None = None,
+        config: Mapping[str, object] | None = None,
         ip: str = "192.0.2.10",
-        listener: Listener = _ignore,
+        listener: HubListener = _ignore_change,
     ) -> None:
         self.id = id
         self.name = name
@@ -80,7 +83,7 @@ class SimHub:
         self.ip = ip
         self._online = online
         self._plugged = set(connected)
-        self._hot = False
+        self._overheated = False
         self._listener = listener
         self.state: JsonObject = {
             "connected": [int(port in self._plugged) for port in range(1, ports + 1)],
@@ -109,23 +112,23 @@ class SimHub:
         }
         self.extra: JsonObject = {}
         self.omit: set[str] = set()
-        self.raw: Any = AS_IT_IS
+        self.json_override: object = _UNSET
 
     @property
     def active(self) -> int:
-        """The active port, 0 for none."""
+        """The active port, 0 if there is none."""
         return int(self.state["active"])
 
     @property
     def plugged(self) -> list[int]:
-        """The ports with a cable in them now, whether or not the cloud has heard of it."""
+        """The ports with a cable now, even if the hub has not reported it."""
         return sorted(self._plugged)
 
     @property
     def online(self) -> bool:
-        """Whether the cloud hears the hub. There is no event for it.
+        """Whether the hub is connected to the vendor. The API has no event for this.
 
-        A hub that comes online again reports what was plugged and unplugged meanwhile.
+        When the hub comes online, it reports the changes that happened while it was offline.
         """
         return self._online
 
@@ -137,73 +140,74 @@ class SimHub:
         self._listener(self, None, {})
         if not online:
             return
-        self.overheat(self._hot)
+        self.set_overheated(self._overheated)
         for port in range(1, self.ports + 1):
-            if self._reported(port) and port not in self._plugged:
-                self._disconnect(port)
+            if self._is_connected(port) and port not in self._plugged:
+                self._report_unplugged(port)
         for port in self.plugged:
-            if not self._reported(port):
-                self._connect(port)
+            if not self._is_connected(port):
+                self._report_plugged(port)
 
     def plug(self, port: int) -> None:
-        """Plug a laptop in.
+        """Plug in a laptop.
 
-        Rule autoswitchconnect: `every` makes its port active; `first` only if no other laptop was
-        connected or no port was active. The room's own system (mtrport) is no laptop.
+        The setting autoswitchconnect selects the active port. `every`: the new port. `first`: the
+        new port, if no other laptop is connected or no port is active. The room system (mtrport)
+        does not count as a laptop.
         """
-        self._check(port)
+        self._check_port(port)
         self._plugged.add(port)
         self._listener(self, None, {})
-        if self._online and not self._reported(port):
-            self._connect(port)
+        if self._online and not self._is_connected(port):
+            self._report_plugged(port)
 
     def unplug(self, port: int) -> None:
-        """Pull the cable.
+        """Unplug the cable.
 
-        Rule autoswitchdisconnect: `active` moves on if the port was active, `last` if no laptop is
-        left, `both` in either case; otherwise the active port stays, even with nothing in it. The
-        next is the first other laptop, else the default port, else the room's system, else none.
+        The setting autoswitchdisconnect decides whether the hub switches. `active`: if the port
+        was active. `last`: if no laptop is left. `both`: in either case. The hub switches to the
+        first connected laptop, else to the default port, else to the room system, else to none.
         """
-        self._check(port)
+        self._check_port(port)
         self._plugged.discard(port)
         self._listener(self, None, {})
-        if self._online and self._reported(port):
-            self._disconnect(port)
+        if self._online and self._is_connected(port):
+            self._report_unplugged(port)
 
     def press(self, port: int) -> None:
-        """Press a port's button; nothing happens while the hub is offline.
+        """Press the button of a port. Nothing happens while the hub is offline.
 
-        The port becomes active; the active one goes off, or with buttonoffdefault to the default
-        port.
+        The port becomes active. If it was active, the hub switches to none, or with
+        buttonoffdefault to the default port.
         """
-        self._check(port)
+        self._check_port(port)
         if not self._online:
             return
-        off = self._default_port() if self.config.get("buttonoffdefault") else 0
-        self.set_active(off if port == self.active else port)
+        off_port = self._default_port() if self.config.get("buttonoffdefault") else 0
+        self.set_active(off_port if port == self.active else port)
 
-    def overheat(self, hot: bool) -> None:
-        """Make the hub too hot, or cool it down; an offline hub tells when it is back."""
-        self._hot = hot
+    def set_overheated(self, overheated: bool) -> None:
+        """Overheat the hub or cool it down. An offline hub reports it when it comes online."""
+        self._overheated = overheated
         if self._online:
-            self.change_state(otp="warning" if hot else "normal")
+            self.change_state(otp="warning" if overheated else "normal")
 
     def set_active(self, port: int) -> None:
-        """Make a port active, or none with 0, as a command from the cloud does."""
+        """Switch to a port, or to none with 0, as a command of the API does."""
         self.change_state(active=port)
 
-    def change_state(self, **changes: Any) -> None:
-        """Set keys of the state; one event with those that differ, none if none does."""
+    def change_state(self, **changes: object) -> None:
+        """Change keys of the state. Send an event with the keys that differ, if any."""
         self._change(self.state, STATE_CHANGE, changes)
 
-    def change_config(self, **changes: Any) -> None:
-        """Set keys of the config; one event with those that differ, none if none does."""
+    def change_config(self, **changes: object) -> None:
+        """Change keys of the config. Send an event with the keys that differ, if any."""
         self._change(self.config, CONFIG_CHANGE, changes)
 
-    def as_json(self, settings: Settings, *, in_list: bool = False) -> Any:
-        """Return what the API answers. The parts may be the hub's own: serialise, don't keep."""
-        if self.raw is not AS_IT_IS:
-            return self.raw
+    def as_json(self, settings: Settings, *, in_list: bool = False) -> object:
+        """Return the JSON value of the API. It can share objects with the hub: do not keep it."""
+        if self.json_override is not _UNSET:
+            return self.json_override
         data: JsonObject = {
             "product": self.product,
             "firmware": self.firmware,
@@ -231,64 +235,65 @@ class SimHub:
             hub = deepcopy(hub)
             _merge(hub, deepcopy(self.extra))
             for path in self.omit:
-                _drop(hub, path)
+                _delete_path(hub, path)
         if in_list and not settings.list_state:
             for key in ("state", "config", "connections"):
-                _drop(hub, f"data.{key}")
+                _delete_path(hub, f"data.{key}")
         return hub
 
-    def _check(self, port: int) -> None:
+    def _check_port(self, port: int) -> None:
         if not 1 <= port <= self.ports:
             raise ValueError(f"{self.name} has ports 1 to {self.ports}, not {port}.")
 
-    def _change(self, whole: JsonObject, event: str, changes: JsonObject) -> None:
-        new = {key: value for key, value in changes.items() if whole.get(key, AS_IT_IS) != value}
+    def _change(self, target: JsonObject, event: str, changes: JsonObject) -> None:
+        new = {key: value for key, value in changes.items() if target.get(key, _UNSET) != value}
         if new:
-            whole.update(new)
+            target.update(new)
             self._listener(self, event, new)
 
-    def _reported(self, port: int) -> bool:
+    def _is_connected(self, port: int) -> bool:
         return bool(self.state["connected"][port - 1])
 
     def _default_port(self) -> int:
         return int(self.config.get("defaultport") or 0)
 
-    def _room_port(self) -> int:
+    def _room_system_port(self) -> int:
         return int(self.state["mtrport"]) if self.state["mtrmode"] else 0
 
-    def _laptops(self) -> list[int]:
+    def _connected_laptops(self) -> list[int]:
         return [
             port
             for port in range(1, self.ports + 1)
-            if self._reported(port) and port != self._room_port()
+            if self._is_connected(port) and port != self._room_system_port()
         ]
 
     def _connection(self) -> JsonObject:
         return {"type": "usb", "connected": True, "direction": "upstream"}
 
-    def _connect(self, port: int) -> None:
+    def _report_plugged(self, port: int) -> None:
         rule = self.config.get("autoswitchconnect")
-        first = rule == "first" and (not self._laptops() or not self.active)
-        active = port if rule == "every" or first else self.active
-        self._report(port, 1, active)
+        is_first = rule == "first" and (not self._connected_laptops() or not self.active)
+        active = port if rule == "every" or is_first else self.active
+        self._report_connection(port, 1, active)
 
-    def _disconnect(self, port: int) -> None:
+    def _report_unplugged(self, port: int) -> None:
         rule = self.config.get("autoswitchdisconnect")
-        left = [laptop for laptop in self._laptops() if laptop != port]
-        moves_on = (rule in ("active", "both") and port == self.active) or (
-            rule in ("last", "both") and not left
+        laptops = [laptop for laptop in self._connected_laptops() if laptop != port]
+        switches = (rule in ("active", "both") and port == self.active) or (
+            rule in ("last", "both") and not laptops
         )
         active = self.active
-        if moves_on:
-            room = self._room_port()
-            room = room if room and room != port and self._reported(room) else 0
-            active = left[0] if left else self._default_port() or room
-        self._report(port, 0, active)
+        if switches:
+            room_system = self._room_system_port()
+            if room_system in (0, port) or not self._is_connected(room_system):
+                room_system = 0
+            active = laptops[0] if laptops else self._default_port() or room_system
+        self._report_connection(port, 0, active)
 
-    def _report(self, port: int, connected: int, active: int) -> None:
-        everywhere = list(self.state["connected"])
-        everywhere[port - 1] = connected
+    def _report_connection(self, port: int, connected: int, active: int) -> None:
+        all_connected = list(self.state["connected"])
+        all_connected[port - 1] = connected
         connection = {f"usb{port}": self._connection() if connected else None}
         self.connections.update(connection)
-        self.change_state(connected=everywhere, active=active)
+        self.change_state(connected=all_connected, active=active)
         self._listener(self, CONNECTION_CHANGE, connection)

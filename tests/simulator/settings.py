@@ -1,4 +1,4 @@
-"""What a test can turn on the simulator, and the check that a value has the type it should."""
+"""Simulator settings and type validation of JSON values."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -19,32 +19,36 @@ type LifetimeForm = Literal[
 ]
 
 
-def fits(value: object, wanted: Any) -> bool:
-    """Tell whether a value read from JSON has the annotated type; a bool is never a number."""
-    if isinstance(wanted, TypeAliasType):
-        wanted = wanted.__value__
-    arguments = get_args(wanted)
-    origin = get_origin(wanted)
+def matches_type(value: object, annotation: object) -> bool:
+    """Return whether a JSON value has the annotated type. A bool is not a number."""
+    if isinstance(annotation, TypeAliasType):
+        annotation = annotation.__value__
+    arguments = get_args(annotation)
+    origin = get_origin(annotation)
     if origin is Union:
-        fit = any(fits(value, one) for one in arguments)
+        matches = any(matches_type(value, argument) for argument in arguments)
     elif origin is Literal:
-        fit = isinstance(value, str) and value in arguments
+        matches = isinstance(value, str) and value in arguments
     elif origin is dict:
-        fit = isinstance(value, dict) and all(fits(item, arguments[1]) for item in value.values())
-    elif wanted in (None, NoneType):
-        fit = value is None
+        matches = isinstance(value, dict) and all(
+            matches_type(item, arguments[1]) for item in value.values()
+        )
+    elif annotation in (None, NoneType):
+        matches = value is None
     elif isinstance(value, bool):
-        fit = wanted is bool
+        matches = annotation is bool
+    elif annotation is float:
+        matches = isinstance(value, int | float)
     else:
-        fit = isinstance(value, (int, float) if wanted is float else wanted)
-    return fit
+        matches = isinstance(annotation, type) and isinstance(value, annotation)
+    return matches
 
 
 @dataclass(slots=True)
 class Settings:
-    """All switches with what is normal; change them at any time, they count from then on."""
+    """Settings of the simulator. A change applies from the next request or delivery."""
 
-    # OAuth2. Lifetimes are seconds by time.time(); how they are written is lifetime_key and _form.
+    # OAuth2. Token lifetimes follow time.time(), so tests can freeze it.
     token_lifetime: float = 3600
     lifetime_key: Literal["expires_in", "access_expires_in", "both"] = "expires_in"
     lifetime_form: LifetimeForm = "number"
@@ -53,7 +57,7 @@ class Settings:
     rotate: bool = True
     reuse_revokes: bool = False
 
-    # REST. command_delay and late_delay are real seconds on the loop.
+    # REST. The delays follow the event loop's clock, which tests cannot freeze.
     accounts_form: Literal["object", "array"] = "object"
     list_state: bool = True
     etags: bool = True
@@ -63,7 +67,7 @@ class Settings:
     command_delay: float = 0.4
     late_delay: float = 12
 
-    # Webhooks. delivery_delay is real seconds on the loop.
+    # Webhooks. delivery_delay follows the event loop's clock, subscription_lifetime time.time().
     subscription_lifetime: float = 7200
     deliver_to: str | None = None
     delivery_content_type: str = "application/vnd.ochno.event"
@@ -75,13 +79,13 @@ class Settings:
     delivery_repeat: int = 0
     delivery_reorder: bool = False
 
-    def update(self, changes: Mapping[str, Any]) -> None:
-        """Set several at once; ValueError says which is wrong, and then none is set."""
-        wanted = {field.name: field.type for field in fields(self)}
+    def update(self, changes: Mapping[str, object]) -> None:
+        """Change several settings, or raise ValueError and change none."""
+        annotations = {field.name: field.type for field in fields(self)}
         for name, value in changes.items():
-            if name not in wanted:
+            if name not in annotations:
                 raise ValueError(f"There is no setting {name!r}.")
-            if not fits(value, wanted[name]):
+            if not matches_type(value, annotations[name]):
                 raise ValueError(f"The setting {name!r} can't be {value!r}.")
         for name, value in changes.items():
             setattr(self, name, value)

@@ -1,9 +1,9 @@
-"""The simulator itself: the HTTP server round the cloud, and what tests do with it."""
+"""HTTP server of the simulator and its Python interface."""
 
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 from urllib.parse import parse_qsl
 
 import aiohttp
@@ -12,17 +12,17 @@ from multidict import CIMultiDictProxy
 import orjson
 from yarl import URL
 
-from .answers import Handler, express
-from .background import Background
-from .cloud import Cloud
-from .control import Control
-from .faults import Fault, Faults, is_ours
+from .control import ControlApi
+from .database import Database
+from .faults import Fault, FaultInjector, is_simulator_path
 from .hub import SimHub
-from .identity import Application, Identity
-from .rest import Rest
+from .oauth import Application, OAuthServer
+from .responses import Handler, error_middleware
+from .rest import RestApi
 from .settings import Settings
 from .signin import SignIn
 from .subscriptions import Delivery, Subscriptions
+from .tasks import BackgroundTasks
 
 HOST = "127.0.0.1"
 SECRET_FIELDS: Final = (
@@ -34,11 +34,11 @@ SECRET_FIELDS: Final = (
 )
 
 
-@dataclass(eq=False)
-class Request:
-    """A request as it came in; `path` is raw and has the query.
+@dataclass(eq=False, kw_only=True)
+class RecordedRequest:
+    """A request to the vendor's API. `path` is encoded and includes the query.
 
-    `status` is what was answered, None as long as (or because) nothing was.
+    `status` is the HTTP status of the response, or None if no response was sent.
     """
 
     method: str
@@ -48,7 +48,7 @@ class Request:
     status: int | None = None
 
     def secrets(self) -> Iterable[str]:
-        """Return the secrets that it brought; a webhook's address ends in one."""
+        """Return the secrets in the request. A webhook URL ends in a secret."""
         yield self.headers.get("Authorization", "").partition(" ")[2]
         try:
             body = orjson.loads(self.body)
@@ -60,45 +60,44 @@ class Request:
 
 
 class Simulator:
-    """Ochno Operated on 127.0.0.1; use it as an async context manager or start and stop it.
+    """A simulated Ochno Operated on 127.0.0.1. It is an async context manager.
 
-    Port 0 takes a free one and keeps it, so that a stopped simulator comes back where it was,
-    with all it knew.
+    Port 0 selects a free port. After a stop, start() uses the same port and keeps the data.
     """
 
     def __init__(self, *, port: int = 0, hubs: int = 0) -> None:
-        """Make the default world and as many more hubs."""
+        """Add the demo data and this number of hubs."""
         self.port = port
         self.settings = Settings()
-        self.requests: list[Request] = []
-        # Both are kept when a test clears the requests.
-        self.paths: set[str] = set()
-        self._received: set[str] = set()
-        self.cloud = Cloud(hubs=hubs)
-        self.hub, self.add_hub = self.cloud.hub, self.cloud.add_hub
-        self.remove_hub = self.cloud.remove_hub
-        self.identity = Identity(self.cloud, self.settings)
-        self._background = Background()
-        self.subscriptions = Subscriptions(self.identity, self.settings, self._background)
-        self.cloud.listeners.append(self.subscriptions.hub_changed)
-        self._faults = Faults()
+        self.requests: list[RecordedRequest] = []
+        # Tests clear `requests`, but the check for leaked secrets needs all paths and secrets.
+        self.requested_paths: set[str] = set()
+        self._received_secrets: set[str] = set()
+        self.database = Database(hubs=hubs)
+        self.hub, self.add_hub = self.database.hub, self.database.add_hub
+        self.remove_hub = self.database.remove_hub
+        self._oauth = OAuthServer(self.database, self.settings)
+        self._tasks = BackgroundTasks()
+        self.subscriptions = Subscriptions(self._oauth, self.settings, self._tasks)
+        self.database.listeners.append(self.subscriptions.handle_hub_change)
+        self._faults = FaultInjector()
         self._runner: web.AppRunner | None = None
-        self._control: Control | None = None
+        self._control: ControlApi | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
-        """The address, without a slash at the end."""
+        """The base URL, without a trailing slash."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def applications(self) -> dict[str, Application]:
-        """The custom integrations by client id; add, replace and remove at will."""
-        return self.identity.applications
+        """The OAuth2 clients by client id. Tests can add, replace and remove them."""
+        return self._oauth.applications
 
     @property
     def deliveries(self) -> list[Delivery]:
-        """What was sent to webhooks, or was not and why."""
+        """The deliveries to webhooks, including those that failed."""
         return self.subscriptions.deliveries
 
     async def __aenter__(self) -> Self:
@@ -109,14 +108,16 @@ class Simulator:
         await self.stop()
 
     async def start(self) -> None:
-        """Listen; OSError if the port is taken."""
-        app = web.Application(middlewares=[self._record, self._faults.middleware, express])
-        self._control = Control(self)
-        rest = Rest(self.cloud, self.identity, self.settings, self._background)
-        sign_in = SignIn(self.cloud, self.identity)
-        for part in (self.identity, sign_in, rest, self.subscriptions, self._control):
+        """Start the HTTP server. Raise OSError if the port is in use."""
+        app = web.Application(
+            middlewares=[self._record_request, self._faults.middleware, error_middleware]
+        )
+        self._control = ControlApi(self)
+        rest = RestApi(self.database, self._oauth, self.settings, self._tasks)
+        sign_in = SignIn(self.database, self._oauth)
+        for part in (self._oauth, sign_in, rest, self.subscriptions, self._control):
             app.add_routes(part.routes())
-        # A real server finishes what it began although the caller gave up: no cancellation.
+        # A real server completes a request even if the client closes the connection.
         runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=0.2, handler_cancellation=False
         )
@@ -131,13 +132,13 @@ class Simulator:
         await self.subscriptions.start()
 
     async def stop(self) -> None:
-        """Drop every connection, clear the faults and end all that runs."""
+        """Clear the faults, cancel the tasks and close all connections."""
         self._faults.clear()
         if self._control:
             self._control.stop()
-        await self._background.stop()
+        await self._tasks.cancel_all()
         await self.subscriptions.stop()
-        # Handlers whose caller has left already are not known to the runner.
+        # The runner does not cancel the handlers of connections that the client closed.
         connections = list(self._connections)
         if self._runner:
             await self._runner.cleanup()
@@ -146,88 +147,93 @@ class Simulator:
             connection.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
 
-    def fail(self, method: str, path: str, fault: Fault, times: int | None = 1) -> None:
-        """Let the next `times` such requests fail, with None all until clear_faults().
+    def add_fault(self, method: str, path: str, fault: Fault, times: int | None = 1) -> None:
+        """Inject a fault into the next `times` matching requests, or with None into all.
 
-        The method can be `*`; the path has no query and is compared as a whole, or as a
-        beginning if it ends in `*`.
+        The method `*` matches every method. The path is compared without the query; a path that
+        ends with `*` matches every path with this prefix.
         """
         self._faults.add(method, path, fault, times)
 
     def clear_faults(self) -> None:
-        """Forget all faults; requests that hang are dropped, those that wait are answered."""
+        """Remove all faults. Delayed responses are sent, and hanging connections dropped."""
         self._faults.clear()
 
     def secrets(self) -> set[str]:
-        """Return all that nobody else may see: what was issued or sent here, and who is who."""
-        users = {user.email for user in self.cloud.users.values()}
-        clients = {application.client_secret for application in self.applications.values()}
-        return self.identity.issued | self._received | users | clients - {""}
+        """Return all secrets that the simulator issued or received, and the e-mail addresses."""
+        emails = {user.email for user in self.database.users.values()}
+        client_secrets = {application.client_secret for application in self.applications.values()}
+        issued = self._oauth.issued_secrets
+        return issued | self._received_secrets | emails | client_secrets - {""}
 
     def revoke_access(self) -> None:
-        """Kill all codes and tokens, so that only a new sign-in helps."""
-        self.identity.revoke()
+        """Revoke all codes and tokens, so that the user must sign in again."""
+        self._oauth.revoke()
 
     def expire_access_tokens(self) -> None:
-        """Let all access tokens get 401 from now on; refresh tokens stay good."""
-        self.identity.expire_access_tokens()
+        """Expire all access tokens. The refresh tokens stay valid."""
+        self._oauth.expire_access_tokens()
 
     async def approve(self, authorize_url: str, account: str | None = None) -> str:
-        """Sign in as the demo user, choose an account, approve; return the URL redirected to."""
+        """Sign in as the demo user and approve access to an account; return the redirect URL."""
         return await self._sign_in(authorize_url, "approve", account)
 
     async def deny(self, authorize_url: str) -> str:
-        """Deny the request; return the URL redirected to."""
+        """Sign in as the demo user and deny access; return the redirect URL."""
         return await self._sign_in(authorize_url, "deny", None)
 
     async def deliver(
         self,
         hub: SimHub | str,
         event: str,
-        data: Any,
+        data: object,
         *,
         token: str | None = None,
         body: str | None = None,
     ) -> list[Delivery]:
-        """Deliver something made up; see Subscriptions.deliver."""
+        """Send a custom event to the webhooks. See Subscriptions.deliver."""
         hub = self.hub(hub) if isinstance(hub, str) else hub
         return await self.subscriptions.deliver(hub, event, data, token=token, body=body)
 
     async def _sign_in(self, authorize_url: str, decision: str, account: str | None) -> str:
-        """Do over HTTP what a browser does; ValueError with the page if there is no redirect."""
-        url = URL(authorize_url, encoded=True)  # the raw query counts
-        user = next(iter(self.cloud.users.values()))
+        """Submit the sign-in page as a browser does. Raise ValueError if there is no redirect."""
+        url = URL(authorize_url, encoded=True)  # the server checks how the query is encoded
+        user = next(iter(self.database.users.values()))
         form = {
             "email": user.email,
             "password": user.password,
-            "account": self.cloud.account(account).id,
+            "account": self.database.account(account).id,
             "decision": decision,
         }
         connector = aiohttp.TCPConnector(force_close=True)
         async with aiohttp.ClientSession(connector=connector) as session:
-            async with session.get(url, allow_redirects=False) as page:
-                if page.status == 302:
-                    return page.headers["Location"]
-                if page.status != 200:
-                    raise ValueError(f"{page.status}: {await page.text()}")
-            async with session.post(url, data=form, allow_redirects=False) as answer:
-                if answer.status != 302:
-                    raise ValueError(f"{answer.status}: {await answer.text()}")
-                return answer.headers["Location"]
+            async with session.get(url, allow_redirects=False) as response:
+                if response.status == 302:
+                    return response.headers["Location"]
+                if response.status != 200:
+                    raise ValueError(f"{response.status}: {await response.text()}")
+            async with session.post(url, data=form, allow_redirects=False) as response:
+                if response.status != 302:
+                    raise ValueError(f"{response.status}: {await response.text()}")
+                return response.headers["Location"]
 
     @web.middleware
-    async def _record(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _record_request(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         connection = request.task
         if connection not in self._connections:
             self._connections.add(connection)
             connection.add_done_callback(self._connections.discard)
-        if is_ours(request.path):
+        if is_simulator_path(request.path):
             return await handler(request)
-        text = (await request.read()).decode(errors="replace")
-        record = Request(request.method, request.raw_path, request.headers, text)
+        record = RecordedRequest(
+            method=request.method,
+            path=request.raw_path,
+            headers=request.headers,
+            body=(await request.read()).decode(errors="replace"),
+        )
         self.requests.append(record)
-        self.paths.add(record.path)
-        self._received.update(record.secrets())
+        self.requested_paths.add(record.path)
+        self._received_secrets.update(record.secrets())
         response = await handler(request)
         if request.transport is not None and not request.transport.is_closing():
             record.status = response.status

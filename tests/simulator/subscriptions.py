@@ -1,31 +1,30 @@
-"""Webhook subscriptions, and the deliveries to them, which never leave this machine."""
+"""Webhook subscriptions and their deliveries."""
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 import ipaddress
 import random
 import secrets
 import time
-from typing import Any
 
 import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from .answers import Refused, dump, json_answer, json_object
-from .background import Background
 from .hub import CONFIG_CHANGE, CONNECTION_CHANGE, STATE_CHANGE, JsonObject, SimHub
-from .identity import Identity
+from .oauth import OAuthServer
+from .responses import ApiError, dump_json, json_response, read_json_object
 from .settings import Settings
+from .tasks import BackgroundTasks
 
 EVENTS = (STATE_CHANGE, CONFIG_CHANGE, CONNECTION_CHANGE, "hub:charging", "hub:temp")
 REORDER_DELAY = 0.5
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Subscription:
-    """Who wants to hear what; lapses at `expires` (time.time())."""
+    """A webhook subscription, which expires at `expires` of time.time()."""
 
     id: str
     account_id: str
@@ -33,13 +32,16 @@ class Subscription:
     webhook_url: str
     token: str
     expires: float
-    sent: int = 0
-    last: asyncio.Task[None] | None = None
+    delivery_count: int = 0
+    last_delivery: asyncio.Task[None] | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Delivery:
-    """One POST: `status` is None until it is answered, `error` says why it never will be."""
+    """A POST request to a webhook.
+
+    `status` is the HTTP status of the response. `error` is the reason if there is no response.
+    """
 
     subscription_id: str
     event: str
@@ -61,49 +63,49 @@ def _is_loopback(url: URL) -> bool:
 
 
 class Subscriptions:
-    """All subscriptions. They outlive the tokens they were made with, until they lapse."""
+    """The webhook subscriptions. They stay valid when the access token expires."""
 
-    def __init__(self, identity: Identity, settings: Settings, background: Background) -> None:
+    def __init__(self, oauth: OAuthServer, settings: Settings, tasks: BackgroundTasks) -> None:
         self.deliveries: list[Delivery] = []
-        self._identity = identity
+        self._oauth = oauth
         self._settings = settings
-        self._background = background
+        self._tasks = tasks
         self._subscriptions: dict[str, Subscription] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        """Be ready to deliver."""
+        """Open the HTTP session for deliveries."""
         connector = aiohttp.TCPConnector(force_close=True)
         timeout = aiohttp.ClientTimeout(total=10)
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
 
     async def stop(self) -> None:
-        """Close the connections; the tasks that deliver are over by now."""
+        """Close the HTTP session. Cancel the background tasks first."""
         if self._session:
             await self._session.close()
 
     def routes(self) -> Iterable[web.RouteDef]:
         """Return the endpoints."""
         yield web.post("/subscriptions/v1/", self._create)
-        yield web.patch("/subscriptions/v1/{id}", self._extend)
-        yield web.delete("/subscriptions/v1/{id}", self._end)
+        yield web.patch("/subscriptions/v1/{id}", self._renew)
+        yield web.delete("/subscriptions/v1/{id}", self._delete)
 
-    def live(self) -> list[Subscription]:
-        """Return the subscriptions that have not lapsed."""
+    def active(self) -> list[Subscription]:
+        """Return the subscriptions that have not expired."""
         now = time.time()
         for subscription in list(self._subscriptions.values()):
             if now >= subscription.expires:
                 del self._subscriptions[subscription.id]
         return list(self._subscriptions.values())
 
-    def hub_changed(self, hub: SimHub, event: str | None, changes: JsonObject) -> None:
-        """Tell everybody who subscribed to the event."""
-        listening = [
+    def handle_hub_change(self, hub: SimHub, event: str | None, changes: JsonObject) -> None:
+        """Send an event to the subscriptions of the hub's account."""
+        subscriptions = [
             subscription
-            for subscription in self.live()
+            for subscription in self.active()
             if subscription.account_id == hub.account_id and event in subscription.events
         ]
-        if event is None or not listening:
+        if event is None or not subscriptions:
             return
         partial = self._settings.delivery_partial
         match event:
@@ -113,88 +115,94 @@ class Subscriptions:
                 data = {"newConfig": changes if partial else hub.config}
             case _:
                 data = {"connections": changes}
-        for subscription in listening:
-            delivery = self._prepare(subscription, hub, event, data)
-            for one in [
-                delivery,
-                *(replace(delivery) for _ in range(self._settings.delivery_repeat)),
-            ]:
-                self._start(subscription, one)
+        for subscription in subscriptions:
+            for _ in range(1 + self._settings.delivery_repeat):
+                delivery = self._create_delivery(subscription, hub, event, data)
+                self._start_delivery(subscription, delivery)
 
     async def deliver(
         self,
         hub: SimHub,
         event: str,
-        data: Any,
+        data: object,
         *,
         token: str | None = None,
         body: str | None = None,
     ) -> list[Delivery]:
-        """Deliver something made up to every live subscription of the hub's account.
+        """Send a custom event to all active subscriptions of the hub's account.
 
-        `token` replaces the subscription's own where settings.delivery_token puts it; `body`
-        replaces the whole JSON text. Nothing is dropped, delayed or repeated; returns when all
-        are answered.
+        `token` replaces the verification token, `body` replaces the JSON text. The settings that
+        drop, delay, repeat or reorder deliveries do not apply. Return the deliveries when all
+        have a response or an error.
         """
         deliveries = []
-        for subscription in self.live():
+        for subscription in self.active():
             if subscription.account_id == hub.account_id:
-                delivery = self._prepare(subscription, hub, event, data, token)
+                delivery = self._create_delivery(subscription, hub, event, data, token)
                 delivery.body = delivery.body if body is None else body
                 self.deliveries.append(delivery)
                 deliveries.append(delivery)
-                await self._post(delivery)
+                await self._send(delivery)
         return deliveries
 
     async def _create(self, request: web.Request) -> web.Response:
-        grant = self._identity.grant(request, "hubs:read")
-        body = await json_object(request)
+        grant = self._oauth.authorize(request, "hubs:read")
+        body = await read_json_object(request)
         if body.keys() != {"event", "webhookUrl", "verificationToken"}:
             text = "The body must have event, webhookUrl and verificationToken, and nothing else."
-            raise Refused(400, "bad_request", text)
+            raise ApiError(400, "bad_request", text)
         events, url, token = body["event"], body["webhookUrl"], body["verificationToken"]
-        if not isinstance(events, list) or not events or any(one not in EVENTS for one in events):
-            raise Refused(400, "bad_request", "event must be a list of known events.")
+        if (
+            not isinstance(events, list)
+            or not events
+            or any(event not in EVENTS for event in events)
+        ):
+            raise ApiError(400, "bad_request", "event must be a list of known events.")
         if not isinstance(url, str) or not url.startswith("https://") or not URL(url).host:
-            raise Refused(400, "bad_request", "webhookUrl must be an https URL.")
+            raise ApiError(400, "bad_request", "webhookUrl must be an https URL.")
         if not isinstance(token, str) or not token:
-            raise Refused(400, "bad_request", "verificationToken must be a text.")
+            raise ApiError(400, "bad_request", "verificationToken must be a text.")
         subscription = Subscription(
-            f"sub-{secrets.token_hex(8)}", grant.account_id, events, url, token, self._end_of_life()
+            id=f"sub-{secrets.token_hex(8)}",
+            account_id=grant.account_id,
+            events=events,
+            webhook_url=url,
+            token=token,
+            expires=self._new_expiry(),
         )
         self._subscriptions[subscription.id] = subscription
-        return json_answer(request, {"id": subscription.id}, 201)
+        return json_response(request, {"id": subscription.id}, 201)
 
-    async def _extend(self, request: web.Request) -> web.Response:
-        subscription = self._find(request)
+    async def _renew(self, request: web.Request) -> web.Response:
+        subscription = self._find_subscription(request)
         if await request.read():
-            raise Refused(400, "bad_request", "There must be no body.")
-        subscription.expires = self._end_of_life()
-        return json_answer(request, {"id": subscription.id})
+            raise ApiError(400, "bad_request", "There must be no body.")
+        subscription.expires = self._new_expiry()
+        return json_response(request, {"id": subscription.id})
 
-    async def _end(self, request: web.Request) -> web.Response:
-        del self._subscriptions[self._find(request).id]
+    async def _delete(self, request: web.Request) -> web.Response:
+        del self._subscriptions[self._find_subscription(request).id]
         return web.Response(status=204)
 
-    def _end_of_life(self) -> float:
+    def _new_expiry(self) -> float:
         return time.time() + self._settings.subscription_lifetime
 
-    def _find(self, request: web.Request) -> Subscription:
-        grant = self._identity.grant(request, "hubs:read")
-        for subscription in self.live():
+    def _find_subscription(self, request: web.Request) -> Subscription:
+        grant = self._oauth.authorize(request, "hubs:read")
+        for subscription in self.active():
             if (subscription.id, subscription.account_id) == (
                 request.match_info["id"],
                 grant.account_id,
             ):
                 return subscription
-        raise Refused(404, "not_found", "There is no such subscription.")
+        raise ApiError(404, "not_found", "There is no such subscription.")
 
-    def _prepare(
+    def _create_delivery(
         self,
         subscription: Subscription,
         hub: SimHub,
         event: str,
-        data: Any,
+        data: object,
         token: str | None = None,
     ) -> Delivery:
         settings = self._settings
@@ -208,8 +216,9 @@ class Subscriptions:
                 message["data"] = {"hubId": hub.id, **data}
         url = URL(subscription.webhook_url)
         if settings.deliver_to:
-            here = URL(settings.deliver_to)
-            url = url.with_scheme(here.scheme).with_host(here.host or "").with_port(here.port)
+            server = URL(settings.deliver_to)
+            url = url.with_scheme(server.scheme).with_host(server.host or "")
+            url = url.with_port(server.port)
         headers = {"Content-Type": settings.delivery_content_type}
         token = token or subscription.token
         match settings.delivery_token:
@@ -219,33 +228,45 @@ class Subscriptions:
                 headers["X-Verification-Token"] = token
             case "query":
                 url = url.update_query(verificationToken=token)
-        body = dump(message).decode()
-        return Delivery(subscription.id, event, hub.id, str(url), headers, body)
+        return Delivery(
+            subscription_id=subscription.id,
+            event=event,
+            hub_id=hub.id,
+            url=str(url),
+            headers=headers,
+            body=dump_json(message).decode(),
+        )
 
-    def _start(self, subscription: Subscription, delivery: Delivery) -> None:
-        """Deliver in order, unless delivery_reorder lets every second one overtake the first."""
+    def _start_delivery(self, subscription: Subscription, delivery: Delivery) -> None:
+        """Send a delivery after the previous one of the subscription.
+
+        The setting delivery_reorder delays every other delivery, so that the next one overtakes
+        it.
+        """
         self.deliveries.append(delivery)
         settings = self._settings
         if random.random() < settings.delivery_drop:
             delivery.error = "dropped by delivery_drop"
             return
-        delay, before = settings.delivery_delay, subscription.last
+        delay, previous = settings.delivery_delay, subscription.last_delivery
         if settings.delivery_reorder:
-            before = None
-            delay += REORDER_DELAY if subscription.sent % 2 == 0 else 0
-        subscription.sent += 1
-        subscription.last = self._background.start(self._deliver(delivery, delay, before))
+            previous = None
+            delay += REORDER_DELAY if subscription.delivery_count % 2 == 0 else 0
+        subscription.delivery_count += 1
+        subscription.last_delivery = self._tasks.create(
+            self._send_delayed(delivery, delay, previous)
+        )
 
-    async def _deliver(
-        self, delivery: Delivery, delay: float, before: asyncio.Task[None] | None
+    async def _send_delayed(
+        self, delivery: Delivery, delay: float, previous: asyncio.Task[None] | None
     ) -> None:
         if delay:
             await asyncio.sleep(delay)
-        if before and not before.done():
-            await asyncio.wait([before])
-        await self._post(delivery)
+        if previous and not previous.done():
+            await asyncio.wait([previous])
+        await self._send(delivery)
 
-    async def _post(self, delivery: Delivery) -> None:
+    async def _send(self, delivery: Delivery) -> None:
         if not _is_loopback(URL(delivery.url)):
             delivery.error = "not delivered: not this machine"
             return
@@ -258,8 +279,8 @@ class Subscriptions:
                 data=delivery.body.encode(),
                 headers=delivery.headers,
                 allow_redirects=False,
-            ) as answer:
-                await answer.read()
-                delivery.status = answer.status
+            ) as response:
+                await response.read()
+                delivery.status = response.status
         except (aiohttp.ClientError, TimeoutError) as error:
             delivery.error = f"{type(error).__name__}: {error}"

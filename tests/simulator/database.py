@@ -1,15 +1,14 @@
-"""The organisations in the cloud with their people, rooms and hubs."""
+"""In-memory database of users, accounts, spaces and hubs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from .hub import JsonObject, Listener, SimHub
+from .hub import HubListener, JsonObject, SimHub
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class User:
-    """Somebody who can sign in, and who may choose any of the accounts."""
+    """A user, who can sign in and give access to any account."""
 
     sub: str
     email: str
@@ -19,59 +18,59 @@ class User:
 
 @dataclass
 class Account:
-    """An organisation; a grant sees the spaces and hubs of exactly one."""
+    """An organisation, which owns spaces and hubs."""
 
     id: str
     name: str
     groups: list[JsonObject] = field(default_factory=list)
 
     def as_json(self) -> JsonObject:
-        """Return what the API answers."""
+        """Return the JSON object of the REST API."""
         return {"id": self.id, "name": self.name}
 
 
 @dataclass
 class Space:
-    """A room."""
+    """A room of an account."""
 
     id: str
     name: str
     account_id: str
 
     def as_json(self) -> JsonObject:
-        """Return what the API answers."""
+        """Return the JSON object of the REST API."""
         return {"id": self.id, "name": self.name}
 
 
-class Cloud:
-    """Everything by id, in the order in which it was added.
+class Database:
+    """Users by e-mail address; accounts, spaces and hubs by id, in the order of creation.
 
-    All ids and serial numbers are invented and the same in every run. `version` grows with
-    every change.
+    The ids and serial numbers are fictitious and the same in every run. `version` increases
+    with every change.
     """
 
     def __init__(self, *, hubs: int = 0) -> None:
-        """Make the default world, and as many more hubs of four ports, each in its own space."""
+        """Add the demo data and this number of four-port hubs, each in its own space."""
         self.version = 0
-        self.listeners: list[Listener] = []
+        self.listeners: list[HubListener] = []
         self.users: dict[str, User] = {}
         self.accounts: dict[str, Account] = {}
         self.spaces: dict[str, Space] = {}
         self.hubs: dict[str, SimHub] = {}
-        self._count = 0
-        self._make_world()
+        self._id_count = 0
+        self._add_demo_data()
         for number in range(1, hubs + 1):
             self.add_hub(f"Room {number:04}")
 
     def account(self, name_or_id: str | None = None) -> Account:
-        """Find an account, the first one without a name; KeyError if there is none."""
+        """Return the account, by default the first. Raise KeyError if it does not exist."""
         for account in self.accounts.values():
             if name_or_id in (None, account.id, account.name):
                 return account
         raise KeyError(name_or_id)
 
     def hub(self, name_or_id: str) -> SimHub:
-        """Find a hub; KeyError if there is none."""
+        """Return the hub. Raise KeyError if it does not exist."""
         if hub := self.hubs.get(name_or_id):
             return hub
         for hub in self.hubs.values():
@@ -79,16 +78,16 @@ class Cloud:
                 return hub
         raise KeyError(name_or_id)
 
-    def hubs_of(self, account_id: str) -> list[SimHub]:
-        """Return the hubs of one account."""
+    def hubs_in_account(self, account_id: str) -> list[SimHub]:
+        """Return the hubs of an account."""
         return [hub for hub in self.hubs.values() if hub.account_id == account_id]
 
-    def spaces_of(self, account_id: str) -> list[Space]:
-        """Return the spaces of one account."""
+    def spaces_in_account(self, account_id: str) -> list[Space]:
+        """Return the spaces of an account."""
         return [space for space in self.spaces.values() if space.account_id == account_id]
 
     def add_account(self, name: str) -> Account:
-        """Add an organisation that has nothing yet but one group."""
+        """Add an account with one group and without spaces and hubs."""
         account = Account(self._new_id(), name)
         account.groups.append({"id": self._new_id(), "name": "Everybody"})
         self.accounts[account.id] = account
@@ -96,7 +95,7 @@ class Cloud:
         return account
 
     def add_space(self, name: str, account: str | None = None) -> Space:
-        """Add a room without a hub."""
+        """Add a space without a hub."""
         space = Space(self._new_id(), name, self.account(account).id)
         self.spaces[space.id] = space
         self.version += 1
@@ -114,12 +113,12 @@ class Cloud:
         active: int = 0,
         mtr_port: int = 0,
         online: bool = True,
-        config: Mapping[str, Any] | None = None,
+        config: Mapping[str, object] | None = None,
     ) -> SimHub:
-        """Add a hub, in the space with that id or else in a new one with the hub's name."""
+        """Add a hub to the space with this id, by default to a new space with the hub's name."""
         account_id = self.account(account).id
         space_id = space or self.add_space(name, account_id).id
-        number = self._count
+        number = self._id_count
         hub = SimHub(
             id=self._new_id(),
             name=name,
@@ -134,23 +133,28 @@ class Cloud:
             online=online,
             config=config,
             ip=f"10.20.{number // 250 % 250}.{number % 250 + 1}",
-            listener=self._changed,
+            listener=self._notify_listeners,
         )
         self.hubs[hub.id] = hub
         self.version += 1
         return hub
 
     def remove_hub(self, name_or_id: str) -> None:
-        """Remove a hub, and its space if no other hub is there; KeyError if there is none."""
-        gone = self.hubs.pop(self.hub(name_or_id).id)
-        used = {space_id for hub in self.hubs.values() for space_id in hub.space_ids}
-        for space_id in gone.space_ids:
-            if space_id not in used:
+        """Remove a hub and its empty spaces. Raise KeyError if the hub does not exist."""
+        removed = self.hubs.pop(self.hub(name_or_id).id)
+        used_space_ids = {space_id for hub in self.hubs.values() for space_id in hub.space_ids}
+        for space_id in removed.space_ids:
+            if space_id not in used_space_ids:
                 self.spaces.pop(space_id, None)
         self.version += 1
 
-    def _make_world(self) -> None:
-        anna = User("5f3e9a70c1d24b6688aa0001", "anna@example.com", "Anna Andersson", "demo")
+    def _add_demo_data(self) -> None:
+        anna = User(
+            sub="5f3e9a70c1d24b6688aa0001",
+            email="anna@example.com",
+            name="Anna Andersson",
+            password="demo",
+        )
         self.users[anna.email] = anna
         self.add_account("Example Organisation")
         second = self.add_account("Second Organisation").id
@@ -161,10 +165,10 @@ class Cloud:
         self.add_hub("Elsewhere", account=second)
 
     def _new_id(self) -> str:
-        self._count += 1
-        return f"66a1b2c3d4e5f60{self._count:09x}"
+        self._id_count += 1
+        return f"66a1b2c3d4e5f60{self._id_count:09x}"
 
-    def _changed(self, hub: SimHub, event: str | None, changes: JsonObject) -> None:
+    def _notify_listeners(self, hub: SimHub, event: str | None, changes: JsonObject) -> None:
         self.version += 1
         for listener in self.listeners:
             listener(hub, event, changes)

@@ -1,4 +1,4 @@
-"""How the cloud answers: JSON with weak ETags, errors as code and message, Express's 404 page."""
+"""HTTP requests and responses: JSON bodies, ETags and error pages as the vendor sends them."""
 
 import base64
 from collections.abc import Awaitable, Callable
@@ -16,8 +16,8 @@ JSON_TYPE = "application/json; charset=utf-8"
 HTML_TYPE = "text/html; charset=utf-8"
 
 
-class Refused(Exception):  # noqa: N818 - it says what happens to the request
-    """The request is answered with this status and a JSON body of code and message."""
+class ApiError(Exception):
+    """An error response with a status and a JSON body of code and message."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -30,39 +30,39 @@ def _etag(body: bytes) -> str:
     return f'W/"{len(body):x}-{base64.b64encode(digest).decode()[:27]}"'
 
 
-def _unchanged(request: web.Request, etag: str) -> bool:
-    """Compare weakly, as Express does: with or without W/ is the same."""
-    known = [
+def _is_cached(request: web.Request, etag: str) -> bool:
+    """Return whether If-None-Match has the ETag. The comparison is weak, as in Express."""
+    cached = [
         tag.strip().removeprefix("W/")
         for tag in request.headers.get("If-None-Match", "").split(",")
     ]
-    return "*" in known or etag.removeprefix("W/") in known
+    return "*" in cached or etag.removeprefix("W/") in cached
 
 
-def dump(value: Any) -> bytes:
-    """Write JSON, also of the integers and surrogates that orjson refuses."""
+def dump_json(value: object) -> bytes:
+    """Serialise a value, including the integers and surrogates that orjson rejects."""
     try:
         return orjson.dumps(value)
     except orjson.JSONEncodeError:
         return json.dumps(value).encode()
 
 
-def json_answer(
-    request: web.Request, value: Any, status: int = 200, *, conditional: bool = True
+def json_response(
+    request: web.Request, value: object, status: int = 200, *, use_etag: bool = True
 ) -> web.Response:
-    """Answer with JSON; a GET gets an ETag, or 304 if the caller has the same body already."""
-    body = dump(value)
+    """Return a JSON response. A GET gets an ETag, or 304 if the client has the same body."""
+    body = dump_json(value)
     headers = {"Content-Type": JSON_TYPE}
-    if conditional and request.method == "GET" and status == 200:
+    if use_etag and request.method == "GET" and status == 200:
         etag = _etag(body)
-        if _unchanged(request, etag):
+        if _is_cached(request, etag):
             return web.Response(status=304, headers={"ETag": etag})
         headers["ETag"] = etag
     return web.Response(status=status, body=body, headers=headers)
 
 
-def html_page(title: str, text: str, status: int) -> web.Response:
-    """Answer with a small page of one sentence."""
+def html_response(title: str, text: str, status: int) -> web.Response:
+    """Return an HTML page with a heading and a paragraph."""
     page = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -73,30 +73,30 @@ def html_page(title: str, text: str, status: int) -> web.Response:
     return web.Response(status=status, body=page.encode(), headers={"Content-Type": HTML_TYPE})
 
 
-async def json_object(request: web.Request) -> dict[str, Any]:
-    """Read the body, which must be a JSON object with the right Content-Type, or refuse it."""
+async def read_json_object(request: web.Request) -> dict[str, Any]:
+    """Return the JSON object in the request body. Raise ApiError if there is none."""
     if request.content_type != "application/json":
-        raise Refused(400, "bad_request", "The Content-Type must be application/json.")
+        raise ApiError(400, "bad_request", "The Content-Type must be application/json.")
     try:
         value = orjson.loads(await request.read())
     except orjson.JSONDecodeError:
-        raise Refused(400, "bad_request", "The body is not JSON.") from None
+        raise ApiError(400, "bad_request", "The body is not JSON.") from None
     if not isinstance(value, dict):
-        raise Refused(400, "bad_request", "The body must be a JSON object.")
+        raise ApiError(400, "bad_request", "The body must be a JSON object.")
     return value
 
 
 @web.middleware
-async def express(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn refusals into JSON, and unknown paths or methods into the page Express would send."""
+async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Convert an ApiError to JSON, and an unknown path or method to the error page of Express."""
     response: web.StreamResponse
     try:
         response = await handler(request)
-    except Refused as refused:
-        error = {"code": refused.code, "message": str(refused)}
-        response = json_answer(request, error, refused.status)
+    except ApiError as error:
+        body = {"code": error.code, "message": str(error)}
+        response = json_response(request, body, error.status)
     except web.HTTPNotFound, web.HTTPMethodNotAllowed:
-        response = html_page("Error", f"Cannot {request.method} {request.path}", 404)
+        response = html_response("Error", f"Cannot {request.method} {request.path}", 404)
     if not response.prepared:
         response.headers["X-Powered-By"] = "Express"
     return response

@@ -1,4 +1,4 @@
-"""OAuth2: applications, grants and tokens, the token endpoint and userinfo."""
+"""OAuth2 server: applications, grants, tokens, the token endpoint and userinfo."""
 
 import base64
 import binascii
@@ -8,13 +8,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from email.utils import formatdate
 import secrets
 import time
-from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from .answers import Refused, json_answer
-from .cloud import Cloud, User
+from .database import Database, User
+from .responses import ApiError, json_response
 from .settings import Settings
 
 CODE_LIFETIME = 60
@@ -35,7 +34,10 @@ PARAMETERS = {
 
 @dataclass
 class Application:
-    """A custom integration as created in the portal; `account` is for client_credentials only."""
+    """A custom integration in the vendor's portal, which is an OAuth2 client.
+
+    Only the grant type client_credentials uses `account`.
+    """
 
     client_id: str
     client_secret: str
@@ -45,9 +47,12 @@ class Application:
     account: str | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, frozen=True, kw_only=True)
 class Grant:
-    """What a user (None: the application itself) allowed an application to see."""
+    """Access of an application to an account, given by a user.
+
+    The grant type client_credentials has no user.
+    """
 
     client_id: str
     scopes: list[str]
@@ -57,7 +62,7 @@ class Grant:
 
 
 class OAuthError(Exception):
-    """The token endpoint refuses with this error."""
+    """An error response of the token endpoint."""
 
     def __init__(self, error: str, description: str, status: int = 400) -> None:
         super().__init__(description)
@@ -66,7 +71,7 @@ class OAuthError(Exception):
 
 
 def default_applications() -> dict[str, Application]:
-    """Return the applications of the default world."""
+    """Return the applications of the demo data by client id."""
     uris = [
         "http://localhost:8123/auth/external/callback",
         "http://127.0.0.1:8123/auth/external/callback",
@@ -87,8 +92,11 @@ def default_applications() -> dict[str, Application]:
     return {application.client_id: application for application in applications}
 
 
-def _verifier_is_good(verifier: str) -> bool:
-    """Accept either alphabet, with or without padding, but not both alphabets in one."""
+def _is_valid_verifier(verifier: str) -> bool:
+    """Return whether the verifier is base64 of 16 bytes or more.
+
+    Both base64 alphabets are valid, with or without padding, but not a mix of both.
+    """
     if set(verifier) & set("+/") and set(verifier) & set("-_"):
         return False
     if "=" not in verifier:
@@ -100,88 +108,92 @@ def _verifier_is_good(verifier: str) -> bool:
         return False
 
 
-class Identity:
-    """All codes and tokens, and the endpoints where they are had and used."""
+class OAuthServer:
+    """The authorization codes and tokens, and the endpoints that issue and use them."""
 
-    def __init__(self, cloud: Cloud, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self.applications = default_applications()
-        self._cloud = cloud
+        self._database = database
         self._settings = settings
         self._codes: dict[str, tuple[Grant, float]] = {}
-        self._access: dict[str, tuple[Grant, float]] = {}
-        self._refresh: dict[str, Grant] = {}
-        self._spent: dict[str, Grant] = {}
-        self._verifiers: set[str] = set()
-        # Every code and token ever issued, also those that are no longer good.
-        self.issued: set[str] = set()
+        self._access_tokens: dict[str, tuple[Grant, float]] = {}
+        self._refresh_tokens: dict[str, Grant] = {}
+        self._used_refresh_tokens: dict[str, Grant] = {}
+        self._used_verifiers: set[str] = set()
+        # All codes and tokens, including those that are no longer valid.
+        self.issued_secrets: set[str] = set()
 
     def routes(self) -> Iterable[web.RouteDef]:
         """Return the endpoints."""
-        # Every method of the token endpoint, since a wrong one is an OAuth error of its own.
-        yield web.route("*", "/identity/oauth/v2/token", self._token)
-        yield web.get("/identity/oauth/v2/userinfo", self._userinfo, allow_head=False)
+        # All methods, because the token endpoint answers a wrong method with an OAuth2 error.
+        yield web.route("*", "/identity/oauth/v2/token", self._post_token)
+        yield web.get("/identity/oauth/v2/userinfo", self._get_userinfo, allow_head=False)
 
-    def new_code(self, grant: Grant) -> str:
-        """Return an authorization code, good once and for 60 seconds."""
+    def create_code(self, grant: Grant) -> str:
+        """Create an authorization code, which is valid once and for 60 seconds."""
         code = f"code-{secrets.token_urlsafe(24)}"
         self._codes[code] = (grant, time.time() + CODE_LIFETIME)
-        self.issued.add(code)
+        self.issued_secrets.add(code)
         return code
 
     def expire_access_tokens(self) -> None:
-        """Forget all access tokens; refresh tokens stay good."""
-        self._access.clear()
+        """Expire all access tokens. The refresh tokens stay valid."""
+        self._access_tokens.clear()
 
     def revoke(self, grant: Grant | None = None) -> None:
-        """End one grant, or all of them with every code and token."""
-        for tokens in (self._codes, self._access):
+        """Revoke the codes and tokens of a grant, by default of all grants."""
+        for tokens in (self._codes, self._access_tokens):
             for token, (owner, _) in list(tokens.items()):
                 if grant in (None, owner):
                     del tokens[token]
-        for token, owner in list(self._refresh.items()):
+        for token, owner in list(self._refresh_tokens.items()):
             if grant in (None, owner):
-                del self._refresh[token]
+                del self._refresh_tokens[token]
 
-    def grant(self, request: web.Request, scope: str | None = None) -> Grant:
-        """Return the grant of the request's access token; refuse with 401, or 403 by scope."""
-        kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        grant, expires = self._access.get(token, (None, 0.0))
-        if kind.lower() != "bearer" or grant is None or time.time() >= expires:
-            raise Refused(401, "unauthorized", "A valid access token is needed.")
+    def authorize(self, request: web.Request, scope: str | None = None) -> Grant:
+        """Return the grant of the access token.
+
+        Raise ApiError with status 401 if the token is not valid, and with 403 if the scope is
+        missing.
+        """
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        grant, expires = self._access_tokens.get(token, (None, 0.0))
+        if scheme.lower() != "bearer" or grant is None or time.time() >= expires:
+            raise ApiError(401, "unauthorized", "A valid access token is needed.")
         if scope and scope not in grant.scopes:
-            raise Refused(403, "forbidden", f"The scope {scope} was not granted.")
+            raise ApiError(403, "forbidden", f"The scope {scope} was not granted.")
         return grant
 
-    async def _userinfo(self, request: web.Request) -> web.Response:
-        grant = self.grant(request)
+    async def _get_userinfo(self, request: web.Request) -> web.Response:
+        grant = self.authorize(request)
         if grant.user is None:
-            raise Refused(403, "forbidden", "There is no user behind this token.")
-        answer = {}
+            raise ApiError(403, "forbidden", "There is no user behind this token.")
+        userinfo = {}
         if "sub" in grant.scopes:
-            answer["sub"] = grant.user.sub
+            userinfo["sub"] = grant.user.sub
         if "email" in grant.scopes:
-            answer |= {"email": grant.user.email, "name": grant.user.name}
-        return json_answer(request, answer)
+            userinfo |= {"email": grant.user.email, "name": grant.user.name}
+        return json_response(request, userinfo)
 
-    async def _token(self, request: web.Request) -> web.Response:
+    async def _post_token(self, request: web.Request) -> web.Response:
         try:
-            parameters = await self._parameters(request)
-            application = self._application(parameters)
+            parameters = await self._read_parameters(request)
+            application = self._authenticate_application(parameters)
             match parameters["grant_type"]:
                 case "authorization_code":
                     grant = self._redeem_code(application, parameters)
                 case "refresh_token":
                     grant = self._redeem_refresh_token(application, parameters)
                 case _:
-                    grant = self._grant_to_application(application, parameters)
+                    grant = self._create_client_credentials_grant(application, parameters)
         except OAuthError as error:
             body = {"error": error.error, "error_description": str(error)}
-            return json_answer(request, body, error.status)
-        response = json_answer(request, self._answer(grant, parameters["grant_type"]))
+            return json_response(request, body, error.status)
+        response = json_response(request, self._issue_tokens(grant, parameters["grant_type"]))
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    async def _parameters(self, request: web.Request) -> dict[str, str]:
+    async def _read_parameters(self, request: web.Request) -> dict[str, str]:
         if request.method != "POST":
             raise OAuthError("invalid_request", "Use POST.")
         if request.content_type != "application/x-www-form-urlencoded":
@@ -199,16 +211,16 @@ class Identity:
             raise OAuthError("invalid_request", "A parameter is there twice.")
         if "grant_type" not in parameters:
             raise OAuthError("invalid_request", "Missing: grant_type.")
-        wanted = PARAMETERS.get(parameters["grant_type"])
-        if wanted is None:
+        required = PARAMETERS.get(parameters["grant_type"])
+        if required is None:
             raise OAuthError("unsupported_grant_type", "There is no such grant_type.")
-        if unknown := parameters.keys() - wanted:
+        if unknown := parameters.keys() - required:
             raise OAuthError("invalid_request", f"Unknown: {', '.join(sorted(unknown))}.")
-        if missing := {name for name in wanted if not parameters.get(name)}:
+        if missing := {name for name in required if not parameters.get(name)}:
             raise OAuthError("invalid_request", f"Missing: {', '.join(sorted(missing))}.")
         return parameters
 
-    def _application(self, parameters: dict[str, str]) -> Application:
+    def _authenticate_application(self, parameters: dict[str, str]) -> Application:
         application = self.applications.get(parameters["client_id"])
         if application is None or application.client_secret != parameters["client_secret"]:
             raise OAuthError("invalid_client", "Unknown client or wrong secret.", 401)
@@ -218,11 +230,11 @@ class Identity:
 
     def _redeem_code(self, application: Application, parameters: dict[str, str]) -> Grant:
         verifier = parameters["codeVerifier"]
-        if not _verifier_is_good(verifier):
+        if not _is_valid_verifier(verifier):
             raise OAuthError("invalid_request", "codeVerifier must be base64 of 16 bytes or more.")
-        if verifier in self._verifiers:
+        if verifier in self._used_verifiers:
             raise OAuthError("invalid_request", "codeVerifier must be fresh per attempt.")
-        self._verifiers.add(verifier)
+        self._used_verifiers.add(verifier)
         grant, expires = self._codes.pop(parameters["code"], (None, 0.0))
         if grant is None or time.time() >= expires:
             raise OAuthError("invalid_grant", "The code is unknown, used or too old.")
@@ -231,14 +243,14 @@ class Identity:
 
     def _redeem_refresh_token(self, application: Application, parameters: dict[str, str]) -> Grant:
         token = parameters["refresh_token"]
-        grant = self._refresh.get(token)
+        grant = self._refresh_tokens.get(token)
         if grant is None:
-            if (reused := self._spent.get(token)) and self._settings.reuse_revokes:
+            if (reused := self._used_refresh_tokens.get(token)) and self._settings.reuse_revokes:
                 self.revoke(reused)
             raise OAuthError("invalid_grant", "The refresh token is unknown or used.")
         self._check_owner(grant, application, parameters)
         if self._settings.rotate:
-            self._spent[token] = self._refresh.pop(token)
+            self._used_refresh_tokens[token] = self._refresh_tokens.pop(token)
         return grant
 
     def _check_owner(
@@ -249,35 +261,39 @@ class Identity:
         if grant.redirect_uri != parameters["redirect_uri"]:
             raise OAuthError("invalid_grant", "redirect_uri differs from the authorize request's.")
 
-    def _grant_to_application(self, application: Application, parameters: dict[str, str]) -> Grant:
+    def _create_client_credentials_grant(
+        self, application: Application, parameters: dict[str, str]
+    ) -> Grant:
         scopes = parameters["scope"].split(" ")
         if not application.scopes.issuperset(scopes):
             raise OAuthError("invalid_scope", "The client has not all of these scopes.")
-        account = self._cloud.account(application.account)
-        return Grant(application.client_id, scopes, account.id)
+        account = self._database.account(application.account)
+        return Grant(client_id=application.client_id, scopes=scopes, account_id=account.id)
 
-    def _answer(self, grant: Grant, grant_type: str) -> dict[str, Any]:
+    def _issue_tokens(self, grant: Grant, grant_type: str) -> dict[str, object]:
         settings = self._settings
-        access = f"at-{secrets.token_urlsafe(32)}"
-        self._access[access] = (grant, time.time() + settings.token_lifetime)
-        answer: dict[str, Any] = {"access_token": access, "token_type": "Bearer"}
+        access_token = f"at-{secrets.token_urlsafe(32)}"
+        self._access_tokens[access_token] = (grant, time.time() + settings.token_lifetime)
+        self.issued_secrets.add(access_token)
+        response: dict[str, object] = {"access_token": access_token, "token_type": "Bearer"}
         if grant_type == "authorization_code" or (
             grant_type == "refresh_token" and settings.rotate
         ):
-            answer["refresh_token"] = f"rt-{secrets.token_urlsafe(32)}"
-            self._refresh[answer["refresh_token"]] = grant
-        self.issued |= {answer[key] for key in ("access_token", "refresh_token") if key in answer}
+            refresh_token = f"rt-{secrets.token_urlsafe(32)}"
+            self._refresh_tokens[refresh_token] = grant
+            self.issued_secrets.add(refresh_token)
+            response["refresh_token"] = refresh_token
         if settings.scope_in_answer:
-            answer["scope"] = " ".join(grant.scopes)
+            response["scope"] = " ".join(grant.scopes)
         if settings.lifetime_form != "absent":
-            lifetime = self._lifetime()
+            lifetime = self._format_lifetime()
             if settings.lifetime_key != "access_expires_in":
-                answer["expires_in"] = lifetime
+                response["expires_in"] = lifetime
             if settings.lifetime_key != "expires_in":
-                answer["access_expires_in"] = lifetime
-        return {"data": answer} if settings.token_wrapped else answer
+                response["access_expires_in"] = lifetime
+        return {"data": response} if settings.token_wrapped else response
 
-    def _lifetime(self) -> float | str | None:
+    def _format_lifetime(self) -> float | str | None:
         seconds = self._settings.token_lifetime
         end = datetime.fromtimestamp(time.time() + seconds, UTC).replace(microsecond=0)
         past = end - timedelta(seconds=seconds, hours=1)
@@ -291,4 +307,4 @@ class Identity:
             "date_http": formatdate(end.timestamp(), usegmt=True),
             "past": f"{past:%Y-%m-%dT%H:%M:%SZ}",
         }
-        return forms.get(self._settings.lifetime_form)  # None for "null"
+        return forms.get(self._settings.lifetime_form)  # None for the form "null"
