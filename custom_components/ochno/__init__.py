@@ -1,4 +1,6 @@
-"""Ochno Operated: USB-C switches ("hubs") in meeting rooms."""
+"""The Ochno integration: USB-C switches ("hubs") in meeting rooms."""
+
+from typing import Final
 
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import Platform
@@ -8,18 +10,20 @@ from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.device_registry import AnyDeviceEntry
 
 from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER, Access
-from .coordinator import OchnoConfigEntry, OchnoCoordinator
-from .devices import account_identifier, hub_id_of
-from .facts import async_forget_reports, async_report_hubs
-from .oauth import OchnoSession, async_forget_tokens
+from .control import OchnoControl
+from .coordinator import OchnoCoordinator
+from .data import OchnoConfigEntry, OchnoData
+from .devices import account_identifier, hub_id_of_device
+from .history import async_remove_history, async_start_history
 from .operated.client import OperatedClient
-from .problems import async_settle_issues
-from .push import OchnoPush, async_forget_push
+from .problems import async_delete_issues
+from .push import OchnoPush, async_remove_push
+from .tokens import OchnoSession, async_remove_tokens
 
-PLATFORMS = [Platform.BINARY_SENSOR, Platform.SELECT, Platform.SENSOR, Platform.SWITCH]
+PLATFORMS: Final = [Platform.BINARY_SENSOR, Platform.SELECT, Platform.SENSOR, Platform.SWITCH]
 
-# By platform and translation key: the entities that exist with one kind of access only.
-EXCLUSIVE = {
+# Entities that exist only with this access, by platform and translation key.
+_ENTITIES_BY_ACCESS: Final = {
     Access.READ: {(Platform.SENSOR, "active_port"), (Platform.BINARY_SENSOR, "port_active")},
     Access.CONTROL: {(Platform.SELECT, "active_port"), (Platform.SWITCH, "port")},
 }
@@ -27,57 +31,62 @@ EXCLUSIVE = {
 
 async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bool:
     """Set up one Ochno Operated account."""
-    session = await OchnoSession.create(hass, entry)
+    session = await OchnoSession.async_create(hass, entry)
     client = OperatedClient(
-        async_get_clientsession(hass), entry.data[CONF_SERVER], session.access_token
+        async_get_clientsession(hass), entry.data[CONF_SERVER], session.async_get_access_token
     )
     coordinator = OchnoCoordinator(hass, entry, client)
     await coordinator.async_config_entry_first_refresh()
-    entry.runtime_data = coordinator
+    push = OchnoPush(hass, entry, client, coordinator)
+    entry.runtime_data = OchnoData(
+        coordinator=coordinator,
+        control=OchnoControl(hass, entry, client, coordinator),
+        push=push,
+    )
     if entry.options.get(CONF_PUSH, True):
-        push = OchnoPush(hass, entry, client, coordinator)
         await push.async_start()
         entry.async_on_unload(push.async_stop)
-    _remove_entities_of_other_access(hass, entry)
+    _async_remove_entities_of_other_access(hass, entry)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
-    # After the entities, so that an automation finds their states as new as the reports.
-    async_report_hubs(hass, entry)
+    # After the entities, so that triggers never report a state before its entity shows it.
+    async_start_history(hass, entry)
     return True
 
 
-def _remove_entities_of_other_access(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
-    """Forget what was there before the user changed the access."""
+def _async_remove_entities_of_other_access(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
+    """Remove the entities from before the user changed the access."""
     [other] = set(Access) - {entry.data[CONF_ACCESS]}
     registry = er.async_get(hass)
     for entity in er.async_entries_for_config_entry(registry, entry.entry_id):
-        if (entity.domain, entity.translation_key) in EXCLUSIVE[other]:
+        if (entity.domain, entity.translation_key) in _ENTITIES_BY_ACCESS[other]:
             registry.async_remove(entity.entity_id)
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bool:
-    """Unload one Ochno Operated account."""
-    async_settle_issues(hass, entry)
+    """Unload a config entry."""
+    async_delete_issues(hass, entry)
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
-    """Leave nothing behind."""
-    async_forget_reports(hass, entry.entry_id)
-    async_settle_issues(hass, entry)
-    await async_forget_push(hass, entry.entry_id)
-    await async_forget_tokens(hass, entry.entry_id)
+    """Delete everything that was stored for a config entry."""
+    async_remove_history(hass, entry.entry_id)
+    async_delete_issues(hass, entry)
+    await async_remove_push(hass, entry.entry_id)
+    await async_remove_tokens(hass, entry.entry_id)
 
 
 async def async_remove_config_entry_device(
     hass: HomeAssistant, entry: OchnoConfigEntry, device: AnyDeviceEntry
 ) -> bool:
-    """Let the user delete a device whose hub is no longer in the account."""
+    """Allow the user to delete the device of a hub that is no longer in the account."""
     if entry.state is not ConfigEntryState.LOADED:
-        # Then nobody knows which hubs there are.
+        # The hubs of the account are not known.
         return False
-    coordinator = entry.runtime_data
-    hub_id = hub_id_of(device)
+    coordinator = entry.runtime_data.coordinator
+    hub_id = hub_id_of_device(device)
     if hub_id == account_identifier(entry) or hub_id in coordinator.data:
         return False
-    coordinator.async_forget(hub_id)
+    coordinator.devices.async_forget(hub_id)
+    coordinator.async_update_hub_listeners(hub_id)
     return True

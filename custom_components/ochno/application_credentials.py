@@ -1,4 +1,4 @@
-"""The dialog in which a user enters the client ID and secret created at Ochno Operated."""
+"""Application credentials: client ID and secret of a custom integration at Ochno Operated."""
 
 from contextlib import suppress
 
@@ -17,15 +17,15 @@ from .oauth import READ_SCOPES, OchnoImplementation
 async def async_get_auth_implementation(
     hass: HomeAssistant, auth_domain: str, credential: ClientCredential
 ) -> OchnoImplementation:
-    """Return the OAuth2 implementation for one credential."""
+    """Return the OAuth2 implementation for a credential."""
     return OchnoImplementation(hass, auth_domain, credential)
 
 
 async def async_get_description_placeholders(hass: HomeAssistant) -> dict[str, str]:
-    """Return what the dialog tells the user to enter at Ochno Operated."""
+    """Return the placeholders of the credentials dialog."""
     redirect_uri = MY_AUTH_CALLBACK_PATH
     if "my" not in hass.config.components:
-        # Home Assistant then uses the address that the browser is at, which is not known here.
+        # Home Assistant then uses the browser's address, which is not known here.
         with suppress(NoURLAvailableError):
             redirect_uri = get_url(hass, prefer_external=True) + AUTH_CALLBACK_PATH
     return {

@@ -1,4 +1,4 @@
-"""Binary sensors: what is plugged in, what is active, and how the hub is."""
+"""Binary sensors: occupancy, connectivity and other states of a hub, its ports and connections."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import Access
-from .coordinator import OchnoConfigEntry
-from .entity import OchnoEntityDescription, OchnoHubEntity, add_hub_entities
+from .data import OchnoConfigEntry
+from .entity import OchnoEntityDescription, OchnoHubEntity, async_add_hub_entities
 from .operated.models import Hub
 
 PARALLEL_UPDATES = 0
@@ -24,7 +24,7 @@ PARALLEL_UPDATES = 0
 
 @dataclass(frozen=True, kw_only=True)
 class OchnoBinarySensorEntityDescription(OchnoEntityDescription, BinarySensorEntityDescription):
-    """A fact of a hub; `None` from `is_on_fn` means that the hub does not report it."""
+    """Description of a binary sensor. `is_on_fn` returns None if the hub does not report it."""
 
     is_on_fn: Callable[[Hub], bool | None]
 
@@ -46,13 +46,13 @@ BINARY_SENSORS: tuple[OchnoBinarySensorEntityDescription, ...] = (
     OchnoBinarySensorEntityDescription(
         key="room_system",
         translation_key="room_system",
-        dispensable=True,
+        disabled_above_many_hubs=True,
         is_on_fn=lambda hub: hub.room_system,
     ),
     OchnoBinarySensorEntityDescription(
         key="admin_mode",
         translation_key="admin_mode",
-        dispensable=True,
+        disabled_above_many_hubs=True,
         is_on_fn=lambda hub: hub.admin_mode,
     ),
     OchnoBinarySensorEntityDescription(
@@ -80,7 +80,7 @@ BINARY_SENSORS: tuple[OchnoBinarySensorEntityDescription, ...] = (
 
 @cache
 def port_binary_sensors(number: int) -> tuple[OchnoBinarySensorEntityDescription, ...]:
-    """Describe the binary sensors of one port."""
+    """Return the descriptions for one port."""
     return (
         OchnoBinarySensorEntityDescription(
             key=f"port_{number}_connected",
@@ -94,7 +94,7 @@ def port_binary_sensors(number: int) -> tuple[OchnoBinarySensorEntityDescription
             translation_key="port_active",
             translation_placeholders={"port": str(number)},
             access=Access.READ,
-            dispensable=True,
+            disabled_above_many_hubs=True,
             is_on_fn=lambda hub: port.active if (port := hub.port(number)) else None,
         ),
     )
@@ -102,7 +102,7 @@ def port_binary_sensors(number: int) -> tuple[OchnoBinarySensorEntityDescription
 
 @cache
 def connection_binary_sensor(name: str) -> OchnoBinarySensorEntityDescription:
-    """Describe the binary sensor of one of the hub's own USB connections."""
+    """Return the description for one of the hub's own USB connections."""
 
     def is_on(hub: Hub) -> bool | None:
         return connection.connected if (connection := hub.connection(name)) else None
@@ -123,11 +123,11 @@ async def async_setup_entry(
     entry: OchnoConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add a binary sensor for every fact that a hub reports."""
-    add_hub_entities(entry, async_add_entities, _describe, OchnoBinarySensor)
+    """Set up the binary sensors."""
+    async_add_hub_entities(entry, async_add_entities, _descriptions, OchnoBinarySensor)
 
 
-def _describe(hub: Hub) -> Iterator[OchnoBinarySensorEntityDescription]:
+def _descriptions(hub: Hub) -> Iterator[OchnoBinarySensorEntityDescription]:
     yield from (item for item in BINARY_SENSORS if item.is_on_fn(hub) is not None)
     for port in hub.ports:
         yield from port_binary_sensors(port.number)
@@ -136,7 +136,7 @@ def _describe(hub: Hub) -> Iterator[OchnoBinarySensorEntityDescription]:
 
 
 class OchnoBinarySensor(OchnoHubEntity, BinarySensorEntity):
-    """A fact of a hub that is true or false."""
+    """Binary sensor of a hub."""
 
     entity_description: OchnoBinarySensorEntityDescription
 

@@ -1,6 +1,7 @@
-"""Nabu Casa's cloudhook: an address on the internet for a webhook, where the user has one.
+"""Cloudhook: the public address of a webhook through Nabu Casa.
 
-The cloud component is imported only where it runs: its requirements are not there elsewhere.
+The cloud component is imported only where it is set up, because its requirements are not
+installed elsewhere.
 """
 
 from collections.abc import Callable
@@ -9,22 +10,24 @@ from contextlib import suppress
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant
 
 
-def _runs(hass: HomeAssistant) -> bool:
+def _is_cloud_loaded(hass: HomeAssistant) -> bool:
     return "cloud" in hass.config.components
 
 
-def async_listen(hass: HomeAssistant, action: Callable[[object], None]) -> CALLBACK_TYPE:
-    """Call the action when the connection to Nabu Casa comes or goes; return how to stop that."""
-    if not _runs(hass):
+def async_listen_connection_change(
+    hass: HomeAssistant, action: Callable[[object], None]
+) -> CALLBACK_TYPE:
+    """Call the action when Nabu Casa connects or disconnects; return a function that stops that."""
+    if not _is_cloud_loaded(hass):
         return lambda: None
     from homeassistant.components import cloud  # noqa: PLC0415
 
     return cloud.async_listen_connection_change(hass, action)
 
 
-async def async_url(hass: HomeAssistant, webhook_id: str) -> str | None:
-    """Return the webhook's cloudhook, made if need be; None without a connected subscription."""
-    if not _runs(hass):
+async def async_get_or_create_url(hass: HomeAssistant, webhook_id: str) -> str | None:
+    """Return the cloudhook URL of a webhook; None without a connected Nabu Casa subscription."""
+    if not _is_cloud_loaded(hass):
         return None
     from homeassistant.components import cloud  # noqa: PLC0415
 
@@ -34,8 +37,8 @@ async def async_url(hass: HomeAssistant, webhook_id: str) -> str | None:
 
 
 async def async_delete(hass: HomeAssistant, webhook_id: str) -> None:
-    """Delete the webhook's cloudhook, if it has one and Nabu Casa can be reached."""
-    if not _runs(hass):
+    """Delete the cloudhook of a webhook, if there is one and Nabu Casa is connected."""
+    if not _is_cloud_loaded(hass):
         return
     from homeassistant.components import cloud  # noqa: PLC0415
 

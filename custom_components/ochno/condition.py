@@ -1,8 +1,8 @@
-"""Conditions: how the hubs of a floor, an area, a label are now, or one of them."""
+"""Conditions for hubs."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any, ClassVar, Final, Unpack, override
+from typing import ClassVar, Final, Unpack, override
 
 import probatio
 
@@ -15,35 +15,29 @@ from homeassistant.helpers.condition import (
     ConditionCheckParams,
     ConditionConfig,
 )
-from homeassistant.helpers.typing import ConfigType
 
-from .facts import (
-    Report,
-    Target,
-    active_keys,
-    async_last_reports,
-    automation_schema,
-    chosen_port,
-    port_option,
+from .history import HubSnapshot, async_hub_snapshots
+from .target import (
+    PORT_OPTION,
+    PORT_OR_NONE_OPTION,
+    HubTarget,
+    OptionsSchema,
+    TargetConfigMixin,
+    active_port_keys,
+    selected_port,
 )
 
-BEHAVIOR: Final[dict[probatio.Marker, Any]] = {
+BEHAVIOR_OPTION: Final[OptionsSchema] = {
     probatio.Required(ATTR_BEHAVIOR, default=BEHAVIOR_ANY): probatio.In(
         [BEHAVIOR_ANY, BEHAVIOR_ALL]
     )
 }
 
 
-class HubCondition(Condition):
-    """A condition of what is known of hubs now; what is not known counts neither way."""
+class HubCondition(TargetConfigMixin, Condition):
+    """Base class of the conditions for hubs. Unknown values are ignored."""
 
-    _schema: ClassVar[probatio.Schema] = automation_schema(BEHAVIOR)
-
-    @override
-    @classmethod
-    async def async_validate_config(cls, hass: HomeAssistant, config: ConfigType) -> ConfigType:
-        validated: ConfigType = cls._schema(config)
-        return validated
+    _options_schema = BEHAVIOR_OPTION
 
     def __init__(self, hass: HomeAssistant, config: ConditionConfig) -> None:
         super().__init__(hass, config)
@@ -52,89 +46,92 @@ class HubCondition(Condition):
 
     @override
     def _async_check(self, **kwargs: Unpack[ConditionCheckParams]) -> bool:
-        target = Target(self._hass, self._target)
-        answers = [
-            answer
-            for report in async_last_reports(self._hass)
-            for answer in self._answers(report, target)
-            if answer is not None
+        target = HubTarget(self._hass, self._target)
+        values = [
+            value
+            for snapshot in async_hub_snapshots(self._hass)
+            for value in self._values(snapshot, target)
+            if value is not None
         ]
         if self._options[ATTR_BEHAVIOR] == BEHAVIOR_ANY:
-            return any(answers)
-        # Of hubs that all are away nothing can be said.
-        return bool(answers) and all(answers)
+            return any(values)
+        # all([]) would be True for hubs that are all unavailable.
+        return bool(values) and all(values)
 
     @abstractmethod
-    def _answers(self, report: Report, target: Target) -> Iterator[bool | int | None]:
-        """Say for all of a hub that is targeted whether it is so; None is unknown."""
+    def _values(self, snapshot: HubSnapshot, target: HubTarget) -> Iterator[bool | int | None]:
+        """Return a value for each targeted entity of a hub; None is unknown."""
 
 
-class FactCondition(HubCondition):
-    """A fact is true."""
+class HubStateCondition(HubCondition):
+    """Base class of the conditions for a boolean value of a hub."""
 
     _key: ClassVar[str]
 
     @override
-    def _answers(self, report: Report, target: Target) -> Iterator[bool | int | None]:
-        if target.includes(report, self._key):
-            yield report.now.get(self._key)
+    def _values(self, snapshot: HubSnapshot, target: HubTarget) -> Iterator[bool | int | None]:
+        if target.includes(snapshot, self._key):
+            yield snapshot.current.get(self._key)
 
 
-class RoomInUse(FactCondition):
-    """A laptop is plugged in."""
+class RoomInUseCondition(HubStateCondition):
+    """Condition that a laptop is plugged in."""
 
     _key = "in_use"
 
 
-class HubOnline(FactCondition):
-    """A hub is connected to Ochno Operated."""
+class HubOnlineCondition(HubStateCondition):
+    """Condition that a hub is connected to Ochno Operated."""
 
     _key = "connectivity"
 
 
-class LaptopConnected(HubCondition):
-    """A laptop is plugged in, at a certain port or anywhere."""
+class LaptopConnectedCondition(HubCondition):
+    """Condition that a laptop is plugged in to a selected port, or to any."""
 
-    _schema = automation_schema(BEHAVIOR | port_option(none=False))
+    _options_schema = BEHAVIOR_OPTION | PORT_OPTION
 
     @override
-    def _answers(self, report: Report, target: Target) -> Iterator[bool | int | None]:
-        chosen = chosen_port(self._options)
-        if chosen is None and target.includes(report, "in_use"):
-            yield report.now.get("in_use")
+    def _values(self, snapshot: HubSnapshot, target: HubTarget) -> Iterator[bool | int | None]:
+        selected = selected_port(self._options)
+        if selected is None and target.includes(snapshot, "in_use"):
+            yield snapshot.current.get("in_use")
             return
-        for port in report.hub.ports:
+        for port in snapshot.hub.ports:
             key = f"port_{port.number}_connected"
-            if chosen in (None, port.number) and target.includes(report, key):
-                yield report.now.get(key)
+            if selected in (None, port.number) and target.includes(snapshot, key):
+                yield snapshot.current.get(key)
 
 
-class PortActive(HubCondition):
-    """A certain port owns the room, or any, or none."""
+class PortActiveCondition(HubCondition):
+    """Condition that a selected port is active, or any, or none."""
 
-    _schema = automation_schema(BEHAVIOR | port_option(none=True))
+    _options_schema = BEHAVIOR_OPTION | PORT_OR_NONE_OPTION
 
     @override
-    def _answers(self, report: Report, target: Target) -> Iterator[bool | int | None]:
-        active, chosen = report.now.get("active_port"), chosen_port(self._options)
+    def _values(self, snapshot: HubSnapshot, target: HubTarget) -> Iterator[bool | int | None]:
+        active = snapshot.current.get("active_port")
+        selected = selected_port(self._options)
         if active is None:
             return
-        # That none is active, the entity of any port can tell.
-        ports = report.hub.ports if chosen == 0 else ()
-        keys = [key for port in ports for key in active_keys(port.number)]
-        if target.includes(report, "active_port", *keys):
-            yield active == chosen if chosen is not None else active > 0
+        # The entity of any port can show that no port is active.
+        ports = snapshot.hub.ports if selected == 0 else ()
+        keys = [key for port in ports for key in active_port_keys(port.number)]
+        if target.includes(snapshot, "active_port", *keys):
+            yield active == selected if selected is not None else active > 0
             return
-        for port in report.hub.ports:
-            if chosen in (None, port.number) and target.includes(report, *active_keys(port.number)):
+        for port in snapshot.hub.ports:
+            if selected in (None, port.number) and target.includes(
+                snapshot, *active_port_keys(port.number)
+            ):
                 yield active == port.number
 
 
 CONDITIONS: dict[str, type[Condition]] = {
-    "hub_online": HubOnline,
-    "laptop_connected": LaptopConnected,
-    "port_active": PortActive,
-    "room_in_use": RoomInUse,
+    "hub_online": HubOnlineCondition,
+    "laptop_connected": LaptopConnectedCondition,
+    "port_active": PortActiveCondition,
+    "room_in_use": RoomInUseCondition,
 }
 
 

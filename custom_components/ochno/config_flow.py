@@ -1,9 +1,7 @@
-"""The dialog that links an Ochno Operated account: server, credentials, sign-in."""
+"""Config flow: server, credentials and sign-in of an Ochno Operated account."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from http import HTTPStatus
 from ipaddress import ip_address
 import logging
 from typing import Any, override
@@ -19,14 +17,13 @@ from homeassistant.config_entries import (
     ConfigFlowResult,
     OptionsFlowWithReload,
 )
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import callback
 from homeassistant.data_entry_flow import AbortFlow
 from homeassistant.exceptions import (
     ImplementationUnavailableError,
     OAuth2TokenRequestBaseError,
     OAuth2TokenRequestReauthError,
 )
-from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.config_entry_oauth2_flow import (
     AbstractOAuth2FlowHandler,
@@ -39,28 +36,27 @@ from homeassistant.helpers.selector import (
     SelectSelectorMode,
 )
 
+from .account import SignedInAccount, async_identify_account
 from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER, DOMAIN, LOGGER, PRODUCTION, STAGING, Access
 from .oauth import (
     SCOPES,
     OchnoImplementation,
     Token,
-    UnknownTokenAnswerError,
-    async_write_tokens,
+    UnknownTokenResponseError,
     granted_scopes,
-    token_lock,
 )
 from .operated.client import OperatedClient
 from .operated.errors import (
     OperatedError,
     OperatedForbiddenError,
     OperatedResponseError,
-    OperatedStatusError,
     OperatedUnauthorizedError,
 )
+from .tokens import async_save_tokens, token_lock
 
 
 class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
-    """Link an account, sign in again, or change server, access and credentials."""
+    """Config flow of an account, with reauthentication and reconfiguration."""
 
     DOMAIN = DOMAIN
 
@@ -86,8 +82,8 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
 
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Choose the server and what Home Assistant may do."""
-        # Asked for first: the frontend starts this flow anew once credentials are there.
+        """Select the server and the access."""
+        # Checked first, because the frontend restarts the flow after the user added credentials.
         with suppress(ImplementationUnavailableError):
             if not await async_get_implementations(self.hass, DOMAIN):
                 return self.async_abort(reason="missing_credentials")
@@ -109,17 +105,17 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
     async def async_step_reconfigure(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Change the server, the access or the credentials of an account."""
+        """Change the server, the access or the credentials."""
         return await self.async_step_user()
 
     async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
-        """Sign in again, because Ochno Operated no longer accepts the tokens."""
+        """Start the reauthentication."""
         return await self.async_step_reauth_confirm()
 
     async def async_step_reauth_confirm(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Sign in again once the user is there to do so."""
+        """Confirm the reauthentication."""
         entry = self._get_reauth_entry()
         if user_input is None:
             return self.async_show_form(
@@ -133,14 +129,14 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
 
     @override
     async def async_generate_authorize_url(self) -> str:
-        """Return where the user signs in; the vendor documents `%20` between scopes, not `+`."""
-        self.flow_impl.use_server(self._server)
+        """Return the authorize URL. The vendor documents `%20` between scopes, not `+`."""
+        self.flow_impl.set_server(self._server)
         url, _, query = (await super().async_generate_authorize_url()).partition("?")
         return f"{url}?{query.replace('+', '%20')}"
 
     @override
     async def async_step_authorize_rejected(self, data: None = None) -> ConfigFlowResult:
-        """Say why there was no sign-in."""
+        """Abort with the reason for which the sign-in failed."""
         match self.external_data["error"]:
             case "access_denied":
                 return self.async_abort(reason="access_denied")
@@ -152,12 +148,12 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
     async def async_step_creation(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Exchange the code; unlike Home Assistant's own step, tell the failures apart."""
+        """Exchange the authorization code. Each kind of error has its own abort reason."""
         try:
             token = await self.flow_impl.async_resolve_external_data(self.external_data)
         except OAuth2TokenRequestReauthError:
             return self.async_abort(reason="credentials_refused")
-        except UnknownTokenAnswerError:
+        except UnknownTokenResponseError:
             return self.async_abort(reason="answer_not_understood")
         except OAuth2TokenRequestBaseError:
             return self.async_abort(
@@ -169,8 +165,8 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
 
     @override
     async def async_oauth_create_entry(self, data: dict[str, Any]) -> ConfigFlowResult:
-        """Create or update the entry, once its hubs could be read."""
-        account = await self._account(data["token"])
+        """Create or update the entry if its hubs can be read."""
+        account = await self._async_identify_account(data["token"])
         data = {**data, CONF_SERVER: self._server, CONF_ACCESS: self._access.value}
         if self.source in (SOURCE_REAUTH, SOURCE_RECONFIGURE):
             entry = (
@@ -178,33 +174,30 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
                 if self.source == SOURCE_REAUTH
                 else self._get_reconfigure_entry()
             )
-            if not account.is_that_of(self.hass, entry):
+            if not account.matches(self.hass, entry):
                 if not account.ids:
                     return self.async_abort(reason="account_unknown")
                 return self.async_abort(
                     reason="wrong_account", description_placeholders={"account": entry.title}
                 )
             if entry.state is ConfigEntryState.LOADED:
-                # While the tokens and the server that the subscription was made with are known.
+                # The subscription can only be ended with the previous tokens and server.
                 await self.hass.config_entries.async_unload(entry.entry_id)
             async with token_lock(self.hass, entry.entry_id):
-                await async_write_tokens(self.hass, entry.entry_id, data["token"])
+                await async_save_tokens(self.hass, entry.entry_id, data["token"])
                 return self.async_update_reload_and_abort(entry, data=data)
-        if any(account.is_that_of(self.hass, entry) for entry in self._async_current_entries()):
+        if any(account.matches(self.hass, entry) for entry in self._async_current_entries()):
             return self.async_abort(reason="already_configured")
         if not account.ids:
             return self.async_abort(reason="account_unknown")
         await self.async_set_unique_id(account.ids[0])
         return self.async_create_entry(title=account.title, data=data)
 
-    async def _account(self, token: Token) -> _SignedIn:
-        """Find out whose hubs can be read with this token.
+    async def _async_identify_account(self, token: Token) -> SignedInAccount:
+        """Return the account of a token. Raises AbortFlow if its hubs cannot be read."""
 
-        Raises AbortFlow if none can.
-        """
-
-        async def token_source(refused: str | None) -> str:
-            if refused is not None:
+        async def token_source(rejected: str | None) -> str:
+            if rejected is not None:
                 raise OperatedUnauthorizedError
             access_token: str = token["access_token"]
             return access_token
@@ -212,14 +205,14 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
         client = OperatedClient(async_get_clientsession(self.hass), self._server, token_source)
         granted = granted_scopes(token)
         try:
-            # Reading is proved below; an answer that names scopes but not this one is a refusal.
+            # Only a response that names its scopes can show that one of them is missing.
             if (
                 self._access is Access.CONTROL
                 and "hubs:read" in granted
                 and "hubs:write" not in granted
             ):
                 raise OperatedForbiddenError
-            return await _identify(client)
+            return await async_identify_account(client)
         except OperatedForbiddenError as err:
             raise self._scope_missing() from err
         except OperatedUnauthorizedError as err:
@@ -237,10 +230,10 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
 
 
 class OchnoOptionsFlow(OptionsFlowWithReload):
-    """What can be changed without signing in."""
+    """Options flow."""
 
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Choose how updates arrive."""
+        """Manage the options."""
         if user_input is not None:
             return self.async_create_entry(data=user_input)
         return self.async_show_form(
@@ -269,7 +262,7 @@ _USER_SCHEMA = probatio.Schema(
 
 
 def _base_url(text: str) -> str | None:
-    """Read a base URL that tokens may be sent to: https, or http on this machine."""
+    """Return a base URL: https, or http on this machine; None if the text is not one."""
     try:
         url = URL(text.strip())
     except ValueError:
@@ -293,52 +286,3 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _SignedIn:
-    """The account that the user signed in to.
-
-    What the API answers about accounts was never confirmed. So `ids` holds the account's id and
-    the user's, as far as they are told, and the hubs help to know the account again.
-    """
-
-    ids: list[str]
-    title: str
-    hub_ids: set[str]
-
-    def is_that_of(self, hass: HomeAssistant, entry: ConfigEntry) -> bool:
-        """Whether an entry is for this account."""
-        devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
-        known = {id_ for device in devices for _, id_ in device.identifiers}
-        if known & self.hub_ids:
-            return True
-        # A user's id alone does not tell the accounts of one user apart.
-        decisive = self.ids[:1] if len(known) > 1 and self.hub_ids else self.ids
-        return entry.unique_id in decisive
-
-
-async def _identify(client: OperatedClient) -> _SignedIn:
-    listing = await client.hubs()
-    account = await _unless_unknown(client.account())
-    user = await _unless_unknown(client.user())
-    ids = [account and account.id, user and user.id]
-    # Not the e-mail address: a title is in every log line and entity name.
-    names = [account and account.name, user and user.name]
-    return _SignedIn(
-        ids=[id_ for id_ in ids if id_],
-        title=next((name for name in names if name), "Ochno Operated"),
-        hub_ids=set(listing.hubs),
-    )
-
-
-async def _unless_unknown[AnswerT](answer: Awaitable[AnswerT]) -> AnswerT | None:
-    """Return the answer; None where the API does not give it, or not in a known way."""
-    try:
-        return await answer
-    except OperatedForbiddenError, OperatedResponseError:
-        return None
-    except OperatedStatusError as err:
-        if err.status != HTTPStatus.NOT_FOUND:
-            raise
-        return None

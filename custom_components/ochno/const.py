@@ -1,4 +1,4 @@
-"""Names that the whole integration shares."""
+"""Constants."""
 
 from enum import StrEnum
 import logging
@@ -15,7 +15,7 @@ STAGING: Final = "https://staging.ochno.com"
 
 
 class PushState(StrEnum):
-    """Whether changes arrive at once, or why only by polling."""
+    """State of instant updates: active, or the reason for polling."""
 
     ACTIVE = "active"
     OFF = "off"
@@ -25,7 +25,7 @@ class PushState(StrEnum):
 
 
 class Access(StrEnum):
-    """What the user lets Home Assistant do."""
+    """Access that the user granted to Home Assistant."""
 
     READ = "read"
     CONTROL = "control"

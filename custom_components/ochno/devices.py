@@ -1,10 +1,11 @@
-"""The devices of one account: one for each hub, and one that they belong to."""
+"""Device registry entries of one account: the account itself and its hubs."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import area_registry as ar, device_registry as dr
 from homeassistant.helpers.device_registry import DeviceEntryType
 
@@ -14,25 +15,25 @@ from .operated.models import Hub
 MANUFACTURER: Final = "Ochno"
 PRODUCT_NAMES: Final = {"O-PC-4": "Power Conference 4"}
 
-# The facts of a hub that its device shows, and the area that was suggested.
+# The attributes of a hub that its device shows, and the name of the suggested area.
 type _Registered = tuple[tuple[str | None, ...], str | None]
 
-# A hub has left the account only when this many complete listings in a row say so.
+# The device of a hub is removed after this number of complete lists without the hub.
 GONE_AFTER: Final = 5
 
 
 def account_identifier(entry: ConfigEntry) -> str:
-    """Return what the account's device goes by: no hub can, whose ids do not end in a space."""
-    return f"account_{entry.unique_id} "
+    """Return the identifier of the account's device. Hub ids come from the cloud; this does not."""
+    return entry.entry_id
 
 
-def hub_id_of(device: dr.AnyDeviceEntry) -> str:
-    """Return the id of a device's hub; of the account's device, what that goes by."""
+def hub_id_of_device(device: dr.AnyDeviceEntry) -> str:
+    """Return the hub id of a device, or the identifier of the account's device."""
     return next(id_ for domain, id_ in device.identifiers if domain == DOMAIN)
 
 
 class OchnoDevices:
-    """The devices as registered; a hub that left stays until its device goes too."""
+    """Devices of one account. Contains the ids of the hubs that have a device."""
 
     def __init__(self, hass: HomeAssistant, entry: ConfigEntry) -> None:
         self._hass = hass
@@ -48,36 +49,43 @@ class OchnoDevices:
             name=entry.title,
             configuration_url=entry.data[CONF_SERVER],
         )
-        self._account_id = account.id
-        # What was registered of each hub; None of those that an earlier run registered.
-        self._registered: dict[str, _Registered | None] = dict.fromkeys(self._by_hub(registry))
+        self._account_device_id = account.id
+        # None for the devices that an earlier run registered.
+        self._registered: dict[str, _Registered | None] = dict.fromkeys(self._hub_devices(registry))
 
     def __contains__(self, hub_id: str) -> bool:
         return hub_id in self._registered
 
-    def _by_hub(self, registry: dr.DeviceRegistry) -> dict[str, dr.DeviceEntry]:
-        """Return the devices of hubs by their hub's id."""
+    def _hub_devices(self, registry: dr.DeviceRegistry) -> dict[str, dr.DeviceEntry]:
+        """Return the devices of the hubs by hub id."""
         return {
-            hub_id_of(device): device
+            hub_id_of_device(device): device
             for device in dr.async_entries_for_config_entry(registry, self._entry.entry_id)
-            if device.id != self._account_id
+            if device.id != self._account_device_id
         }
 
-    def update(self, hubs: dict[str, Hub], space_names: dict[str, str]) -> None:
-        """Register hubs that are new, and those whose name, firmware or such changed."""
+    @callback
+    def async_update(self, hubs: Mapping[str, Hub], space_names: Mapping[str, str]) -> None:
+        """Register new hubs, and update the devices whose attributes changed."""
         registry = dr.async_get(self._hass)
         for hub in hubs.values():
             area = next((space_names[id_] for id_ in hub.space_ids if id_ in space_names), None)
-            facts = (hub.name, hub.product, hub.serial_number, hub.firmware, hub.hardware_version)
-            if (before := self._registered.get(hub.id)) == (facts, area):
+            attributes = (
+                hub.name,
+                hub.product,
+                hub.serial_number,
+                hub.firmware,
+                hub.hardware_version,
+            )
+            if (before := self._registered.get(hub.id)) == (attributes, area):
                 continue
-            self._registered[hub.id] = facts, area
-            registered = registry.async_get_or_create(
+            self._registered[hub.id] = attributes, area
+            device = registry.async_get_or_create(
                 config_entry_id=self._entry.entry_id,
                 identifiers={(DOMAIN, hub.id)},
                 manufacturer=MANUFACTURER,
                 model=PRODUCT_NAMES.get(hub.product or "", hub.product),
-                # Else it would be shown twice.
+                # Without a product name, `model` has the product code already.
                 model_id=hub.product if hub.product in PRODUCT_NAMES else None,
                 name=hub.name,
                 serial_number=hub.serial_number,
@@ -85,21 +93,25 @@ class OchnoDevices:
                 hw_version=hub.hardware_version,
                 configuration_url=self._entry.data[CONF_SERVER],
                 suggested_area=area,
-                via_device_id=self._account_id,
+                via_device_id=self._account_device_id,
             )
-            # Home Assistant heeds a suggestion only when it creates a device.
-            if before and not before[1] and area and not registered.area_id:
+            # Home Assistant uses the suggested area only when it creates a device.
+            if before and not before[1] and area and not device.area_id:
                 area_id = ar.async_get(self._hass).async_get_or_create(area).id
-                registry.async_update_device(registered.id, area_id=area_id)
+                registry.async_update_device(device.id, area_id=area_id)
 
-    def remove_gone(self, hubs: dict[str, Hub]) -> set[str]:
-        """Remove the devices of hubs that were missing from several complete listings in a row."""
+    @callback
+    def async_remove_missing(self, hubs: Mapping[str, Hub]) -> set[str]:
+        """Count one complete list, and remove the devices of hubs that were missing long enough.
+
+        Returns the ids of the removed hubs.
+        """
         removed = set[str]()
         if not self._registered.keys() - hubs.keys():
             self._missing.clear()
             return removed
         registry = dr.async_get(self._hass)
-        for hub_id, device in self._by_hub(registry).items():
+        for hub_id, device in self._hub_devices(registry).items():
             if hub_id in hubs:
                 self._missing.pop(hub_id, None)
                 continue
@@ -112,7 +124,8 @@ class OchnoDevices:
                 removed.add(hub_id)
         return removed
 
-    def forget(self, hub_id: str) -> None:
+    @callback
+    def async_forget(self, hub_id: str) -> None:
         """Forget a hub whose device the user deletes."""
         self._registered.pop(hub_id, None)
         self._missing.pop(hub_id, None)

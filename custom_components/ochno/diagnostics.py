@@ -1,6 +1,6 @@
-"""What a user can download and attach to a report, without anything personal."""
+"""Diagnostics, without personal data."""
 
-from typing import Any
+from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
@@ -9,25 +9,25 @@ from homeassistant.helpers.device_registry import DeviceEntry
 from homeassistant.util import dt as dt_util
 
 from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER
-from .coordinator import OchnoConfigEntry, OchnoCoordinator
-from .devices import hub_id_of
+from .data import OchnoConfigEntry, OchnoData
+from .devices import hub_id_of_device
 from .oauth import granted_scopes
-from .operated.client import hub_path
+from .operated.client import OperatedClient, hub_path
 from .operated.errors import OperatedError
-from .operated.redact import redacted
+from .operated.redact import redact
 from .operated.values import JSON, decode
-from .problems import name_of
+from .problems import error_summary
 
-# Of these the shape was never confirmed, and hubs tell nothing of them.
-PATHS = ("/api/accounts/v1", "/identity/oauth/v2/userinfo", "/api/spaces/v1")
+# Endpoints whose shape is not confirmed and whose data is not part of a hub.
+PATHS: Final = ("/api/accounts/v1", "/identity/oauth/v2/userinfo", "/api/spaces/v1")
 
 
 async def async_get_config_entry_diagnostics(
     hass: HomeAssistant, entry: OchnoConfigEntry
 ) -> dict[str, Any]:
-    """Return how the account is linked, how updates arrive, and what the API answers."""
+    """Return diagnostics of an account: entry, token, updates, hubs, and responses of the API."""
     token = entry.data["token"]
-    facts: dict[str, Any] = {
+    diagnostics: dict[str, Any] = {
         "entry": {
             "state": entry.state.value,
             "server": entry.data[CONF_SERVER],
@@ -41,51 +41,52 @@ async def async_get_config_entry_diagnostics(
         },
     }
     if entry.state is not ConfigEntryState.LOADED:
-        return facts
-    coordinator = entry.runtime_data
-    # Home Assistant keeps it when all is well again.
-    problem = None if coordinator.last_update_success else coordinator.last_exception
-    return facts | {
+        return diagnostics
+    data = entry.runtime_data
+    coordinator = data.coordinator
+    # last_exception is not cleared after a success.
+    error = None if coordinator.last_update_success else coordinator.last_exception
+    return diagnostics | {
         "updates": {
-            "instant_updates": coordinator.push_state.value,
-            "last_delivery": coordinator.last_delivery,
+            "instant_updates": data.push.state.value,
+            "last_delivery": data.push.webhook.last_delivery,
             "last_poll": coordinator.last_poll,
             "last_poll_failed_by": None
-            if problem is None
-            else name_of(problem.__cause__ or problem),
+            if error is None
+            else error_summary(error.__cause__ or error),
             "poll_interval": coordinator.update_interval,
         },
-        "hubs": [redacted(decode(hub.raw)) for hub in coordinator.data.values()],
-        "deliveries_not_understood": _not_understood(coordinator),
-        "answers": {path: await _answer(coordinator, path) for path in PATHS},
+        "hubs": [redact(decode(hub.raw)) for hub in coordinator.data.values()],
+        "deliveries_not_understood": _unapplied_deliveries(data),
+        "answers": {path: await _response(coordinator.client, path) for path in PATHS},
     }
 
 
 async def async_get_device_diagnostics(
     hass: HomeAssistant, entry: OchnoConfigEntry, device: DeviceEntry
 ) -> dict[str, Any]:
-    """Return what is known of a hub, and what the API answers about it alone."""
+    """Return diagnostics of a hub, with the API's response about this hub alone."""
     if entry.state is not ConfigEntryState.LOADED:
         return {}
-    coordinator = entry.runtime_data
-    hub_id = hub_id_of(device)
+    coordinator = entry.runtime_data.coordinator
+    hub_id = hub_id_of_device(device)
     if (hub := coordinator.data.get(hub_id)) is None:
         return {"hub": None}
     return {
-        "hub": redacted(decode(hub.raw)),
-        "answer": await _answer(coordinator, hub_path(hub_id)),
-        # All, as nobody knows how they name their hub.
-        "deliveries_not_understood": _not_understood(coordinator),
+        "hub": redact(decode(hub.raw)),
+        "answer": await _response(coordinator.client, hub_path(hub_id)),
+        # Of all hubs, because it is not known how these deliveries name their hub.
+        "deliveries_not_understood": _unapplied_deliveries(entry.runtime_data),
     }
 
 
-def _not_understood(coordinator: OchnoCoordinator) -> list[JSON]:
-    return [redacted(delivery) for delivery in coordinator.not_understood.values()]
+def _unapplied_deliveries(data: OchnoData) -> list[JSON]:
+    return [redact(delivery) for delivery in data.push.webhook.unapplied.values()]
 
 
-async def _answer(coordinator: OchnoCoordinator, path: str) -> JSON:
-    """Return the answer; where there is none, why, in a text instead of JSON."""
+async def _response(client: OperatedClient, path: str) -> JSON:
+    """Return the redacted response, or the error as a string."""
     try:
-        return redacted(await coordinator.client.get(path))
+        return redact(await client.get(path))
     except (OperatedError, OAuth2TokenRequestBaseError) as err:
-        return name_of(err)
+        return error_summary(err)

@@ -1,4 +1,4 @@
-"""What all entities of a hub share."""
+"""Base classes of the entities."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,49 +11,53 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .const import CONF_ACCESS, DOMAIN, Access
-from .coordinator import OchnoConfigEntry, OchnoCoordinator
+from .coordinator import OchnoCoordinator
+from .data import OchnoConfigEntry, OchnoData
 from .operated.models import Hub
 
-# Home Assistant enables at most 10,000 entities of an account, whichever come first.
+# Home Assistant enables at most 10,000 entities per config entry. Above this number of hubs, the
+# entities that most users can do without are disabled by default.
 MANY_HUBS: Final = 700
-DEFAULT_PORT: Final = "default_port"
-ROOM_SYSTEM_PORT: Final = "room_system_port"
+NO_PORT: Final = "none"
+
+_DEFAULT_PORT: Final = "default_port"
+_ROOM_SYSTEM_PORT: Final = "room_system_port"
 
 
 @dataclass(frozen=True, kw_only=True)
 class OchnoEntityDescription(EntityDescription):
-    """`access` is what the user must have granted; None means that either will do.
+    """Description of an entity of a hub.
 
-    One that is `dispensable` is disabled at first in an account of many hubs, so that all of them
-    get the others.
+    `access`: the entity only exists with this access; None means with any. `available_offline`:
+    the entity stays available while the hub is offline. `disabled_above_many_hubs`: the entity is
+    disabled by default in an account with more than `MANY_HUBS` hubs.
     """
 
     access: Access | None = None
     available_offline: bool = False
-    dispensable: bool = False
+    disabled_above_many_hubs: bool = False
 
 
 class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
-    """An entity of one hub. Unavailable while the hub is offline or not in the account."""
+    """Entity of one hub. Unavailable while the hub is offline or not in the account."""
 
     _attr_has_entity_name = True
     entity_description: OchnoEntityDescription
 
-    def __init__(
-        self, coordinator: OchnoCoordinator, hub_id: str, description: OchnoEntityDescription
-    ) -> None:
-        super().__init__(coordinator, hub_id)
+    def __init__(self, data: OchnoData, hub_id: str, description: OchnoEntityDescription) -> None:
+        super().__init__(data.coordinator, hub_id)
         self.entity_description = description
-        if description.dispensable and len(coordinator.data) > MANY_HUBS:
+        if description.disabled_above_many_hubs and len(data.coordinator.data) > MANY_HUBS:
             self._attr_entity_registry_enabled_default = False
+        self._control = data.control
         self._hub_id = hub_id
         self._attr_unique_id = f"{hub_id}_{description.key}"
         self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, hub_id)})
 
     @property
     def hub(self) -> Hub:
-        """The hub as last reported; only there while the entity is available."""
-        return self.coordinator.data[self._hub_id]
+        """Return the hub. Raises KeyError if it is not in the account."""
+        return self._control.hub(self._hub_id)
 
     @property
     @override
@@ -61,55 +65,70 @@ class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
         return (
             super().available
             and self._hub_id in self.coordinator.data
-            and (self.entity_description.available_offline or self.hub.online is not False)
+            and (self.entity_description.available_offline or not self.hub.offline)
         )
 
 
+class OchnoActivePortEntity(OchnoHubEntity):
+    """The active port: a select, or with read-only access a sensor."""
+
+    _unrecorded_attributes = frozenset({_DEFAULT_PORT, _ROOM_SYSTEM_PORT})
+
+    @property
+    def port_options(self) -> list[str]:
+        """Return `none` and the numbers of the ports.
+
+        Home Assistant also reads the options of an unavailable entity.
+        """
+        hub = self.coordinator.data.get(self._hub_id)
+        return [] if hub is None else [NO_PORT, *(str(port.number) for port in hub.ports)]
+
+    @property
+    def active_port(self) -> str | None:
+        """Return the option of the active port; None if it is unknown."""
+        port = self.hub.valid_active_port
+        return None if port is None else str(port or NO_PORT)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, int | None]:
+        """Return the ports that automations can activate by default."""
+        hub = self.hub
+        return {_DEFAULT_PORT: hub.default_port, _ROOM_SYSTEM_PORT: hub.fixed_port}
+
+
 @callback
-def add_hub_entities[DescriptionT: OchnoEntityDescription](
+def async_add_hub_entities[DescriptionT: OchnoEntityDescription](
     entry: OchnoConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    describe: Callable[[Hub], Iterable[DescriptionT]],
-    create: Callable[[OchnoCoordinator, str, DescriptionT], Entity],
+    descriptions_fn: Callable[[Hub], Iterable[DescriptionT]],
+    entity_class: Callable[[OchnoData, str, DescriptionT], Entity],
 ) -> None:
-    """Add an entity for whatever `describe` names, now and whenever a hub reports more.
+    """Add the entities that the hubs support, now and when a hub reports something new.
 
-    A hub whose device was removed is forgotten, so that its entities come back with it.
+    If the device of a hub was removed, its entities are added again when the hub returns.
     """
-    coordinator = entry.runtime_data
+    data = entry.runtime_data
+    coordinator = data.coordinator
     access = entry.data[CONF_ACCESS]
     known: dict[str, set[str]] = {}
 
     @callback
-    def add_new(hub_ids: Iterable[str]) -> None:
+    def async_add_new(hub_ids: Iterable[str]) -> None:
         entities = []
         for hub_id in hub_ids:
             if hub_id not in coordinator.devices:
                 known.pop(hub_id, None)
             elif (hub := coordinator.data.get(hub_id)) is not None:
                 keys = known.setdefault(hub_id, set())
-                for description in describe(hub):
+                for description in descriptions_fn(hub):
                     if description.key not in keys and description.access in (None, access):
                         keys.add(description.key)
-                        entities.append(create(coordinator, hub_id, description))
+                        entities.append(entity_class(data, hub_id, description))
         if entities:
             async_add_entities(entities)
 
-    entry.async_on_unload(coordinator.async_add_listener(lambda: add_new(coordinator.changed)))
-    add_new(coordinator.data)
-
-
-def port_options(hub: Hub) -> list[str]:
-    """Return what *Active port* can be: `none` or the number of a port."""
-    return ["none", *(str(port.number) for port in hub.ports)]
-
-
-def active_port_option(hub: Hub) -> str | None:
-    """Return the option for the active port; None if it is unknown or not one of the hub's."""
-    option = str(hub.active_port or "none")
-    return option if hub.active_port is not None and option in port_options(hub) else None
-
-
-def port_attributes(hub: Hub) -> Mapping[str, int | None]:
-    """Return what automations go by that make a port active."""
-    return {DEFAULT_PORT: hub.default_port, ROOM_SYSTEM_PORT: hub.fixed_port}
+    entry.async_on_unload(
+        coordinator.async_add_listener(lambda: async_add_new(coordinator.changed))
+    )
+    async_add_new(coordinator.data)

@@ -1,14 +1,10 @@
-"""The vendor's OAuth2 dialect as a Home Assistant implementation.
+"""OAuth2 dialect of Ochno Operated.
 
 "The vendor's document" is *Custom Ochno Operated OAuth2 integrations (beta)*.
 """
 
-import asyncio
 import base64
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 import json
-import math
 import secrets
 import time
 from typing import Any, Final, override
@@ -20,7 +16,6 @@ from homeassistant.components.application_credentials import (
     AuthorizationServer,
     ClientCredential,
 )
-from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import (
     OAuth2TokenRequestConnectionError,
@@ -28,46 +23,38 @@ from homeassistant.exceptions import (
     OAuth2TokenRequestTransientError,
 )
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
-from homeassistant.helpers.config_entry_oauth2_flow import (
-    OAuth2Session,
-    async_get_config_entry_implementation,
-)
-from homeassistant.helpers.storage import Store
-from homeassistant.util import dt as dt_util
-from homeassistant.util.hass_dict import HassKey
 
-from .const import CONF_SERVER, DOMAIN, PRODUCTION, Access
+from .const import DOMAIN, PRODUCTION, Access
 from .operated.client import read_body
 from .operated.errors import OperatedResponseError
+from .operated.values import seconds_from_now
 
 READ_SCOPES: Final = ("sub", "email", "hubs:read", "accounts:read")
 SCOPES: Final = {Access.READ: READ_SCOPES, Access.CONTROL: (*READ_SCOPES, "hubs:write")}
 
-# Long, because a refresh that is cut short may have used up the refresh token.
+# Long, because a refresh that times out may have used up the refresh token.
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
-# What the vendor's own demo assumes where the answer does not say.
+# Access token lifetimes in seconds. The vendor's demo client assumes an hour if none is given.
 _DEFAULT_LIFETIME: Final = 3600
-_SHORTEST_LIFETIME: Final = 60
-_LONGEST_LIFETIME: Final = 24 * 3600
+_MIN_LIFETIME: Final = 60
+_MAX_LIFETIME: Final = 24 * 3600
 _TEMPORARY_ERRORS: Final = ("server_error", "slow_down", "temporarily_unavailable")
-
-_TOKEN_LOCKS: HassKey[dict[str, asyncio.Lock]] = HassKey(f"{DOMAIN}_token_locks")
 
 type Token = dict[str, Any]
 
 
-class UnknownTokenAnswerError(OAuth2TokenRequestConnectionError):
-    """The token endpoint answered something that holds no usable token."""
+class UnknownTokenResponseError(OAuth2TokenRequestConnectionError):
+    """The token endpoint's response has no usable token."""
 
 
 class OchnoImplementation(AuthImplementation):
-    """OAuth2 with the credentials of one integration created at Ochno Operated."""
+    """OAuth2 implementation for one set of application credentials."""
 
     def __init__(self, hass: HomeAssistant, auth_domain: str, credential: ClientCredential) -> None:
         super().__init__(hass, auth_domain, credential, _endpoints(PRODUCTION))
 
-    def use_server(self, server: str) -> None:
-        """Talk to this base URL; credentials alone don't tell where they were created."""
+    def set_server(self, server: str) -> None:
+        """Use the endpoints of this base URL. Application credentials do not store a server."""
         endpoints = _endpoints(server)
         self.authorize_url = endpoints.authorize_url
         self.token_url = endpoints.token_url
@@ -75,19 +62,19 @@ class OchnoImplementation(AuthImplementation):
     @property
     @override
     def extra_token_resolve_data(self) -> dict[str, str]:
-        """The vendor's document wants a random base64 string, fresh for each exchange."""
+        """Return a new `codeVerifier`: a random base64 string (vendor's document, step 1)."""
         return {"codeVerifier": base64.b64encode(secrets.token_bytes(48)).decode()}
 
     @override
     async def async_resolve_external_data(self, external_data: Any) -> Token:
         """Exchange the authorization code for tokens.
 
-        The redirect URI is kept with the token: the refresh must send the same one, at a time
-        when Home Assistant could not tell it.
+        The result contains the redirect URI. The refresh must send the same one, and Home
+        Assistant cannot always determine it then.
         """
         token = await super().async_resolve_external_data(external_data)
         if "refresh_token" not in token:
-            raise UnknownTokenAnswerError(domain=DOMAIN)
+            raise UnknownTokenResponseError(domain=DOMAIN)
         return {
             **token,
             "expires_at": time.time() + token["expires_in"],
@@ -96,7 +83,7 @@ class OchnoImplementation(AuthImplementation):
 
     @override
     async def _async_refresh_token(self, token: Token) -> Token:
-        """Exchange the refresh token for a new pair; an answer without one keeps the old one."""
+        """Exchange the refresh token. Without a new one in the response, the old one is kept."""
         new_token = await self._token_request(
             {
                 "grant_type": "refresh_token",
@@ -108,10 +95,11 @@ class OchnoImplementation(AuthImplementation):
 
     @override
     async def _token_request(self, data: dict[str, str]) -> Token:
-        """Ask the token endpoint.
+        """Send a request to the token endpoint; return the token fields of the response.
 
-        Raises OAuth2TokenRequestReauthError only where the vendor itself refuses; whatever a
-        proxy or a firewall answers passes, and must not cost the user a new sign-in.
+        Raises OAuth2TokenRequestReauthError only if the vendor rejects the grant. Errors of a
+        proxy or firewall raise OAuth2TokenRequestTransientError, because they are no reason to
+        sign in again.
         """
         form = {**data, "client_id": self.client_id, "client_secret": self.client_secret}
         try:
@@ -119,16 +107,16 @@ class OchnoImplementation(AuthImplementation):
                 self.token_url,
                 data=form,
                 timeout=_TIMEOUT,
-                # A redirect would carry the client secret to another host.
+                # A redirect would send the client secret to another host.
                 allow_redirects=False,
             ) as response:
                 body = await read_body(response)
         except OperatedResponseError as err:
-            raise UnknownTokenAnswerError(domain=DOMAIN) from err
+            raise UnknownTokenResponseError(domain=DOMAIN) from err
         except (aiohttp.ClientError, TimeoutError) as err:
             raise OAuth2TokenRequestConnectionError(domain=DOMAIN) from err
         try:
-            # Read as float, since one of thousands of digits is no int to Python.
+            # Python rejects integers of thousands of digits, but not floats.
             answer = json.loads(body, parse_int=float)
         except ValueError, RecursionError:
             answer = None
@@ -141,90 +129,8 @@ class OchnoImplementation(AuthImplementation):
         return _read_token(answer)
 
 
-def token_lock(hass: HomeAssistant, entry_id: str) -> asyncio.Lock:
-    """Return the lock to hold while the tokens of an entry are replaced.
-
-    It outlives the entry's session, so that a refresh under way when the entry is reloaded or the
-    user signs in again neither uses a refresh token twice nor overwrites newer tokens.
-    """
-    return hass.data.setdefault(_TOKEN_LOCKS, {}).setdefault(entry_id, asyncio.Lock())
-
-
-def _token_store(hass: HomeAssistant, entry_id: str) -> Store[Token]:
-    """Return where the newest tokens of an entry are written at once; empty until they change.
-
-    Home Assistant writes a changed entry a second later, or more while it starts. Killed before,
-    it would come back with a refresh token that is used up.
-    """
-    return Store(hass, 1, f"{DOMAIN}.{entry_id}.token", private=True, atomic_writes=True)
-
-
-async def async_write_tokens(hass: HomeAssistant, entry_id: str, token: Token) -> None:
-    """Write the newest tokens of an entry; whoever does so holds the lock."""
-    await _token_store(hass, entry_id).async_save(token)
-
-
-async def async_forget_tokens(hass: HomeAssistant, entry_id: str) -> None:
-    """Leave nothing behind when an entry is removed."""
-    await _token_store(hass, entry_id).async_remove()
-
-
-class OchnoSession(OAuth2Session):
-    """The tokens of one config entry."""
-
-    _refused: str | None = None
-
-    def __init__(
-        self, hass: HomeAssistant, entry: ConfigEntry, implementation: OchnoImplementation
-    ) -> None:
-        super().__init__(hass, entry, implementation)
-        self._token_lock = token_lock(hass, entry.entry_id)
-
-    @classmethod
-    async def create(cls, hass: HomeAssistant, entry: ConfigEntry) -> OchnoSession:
-        """Use the entry's credentials at the entry's server."""
-        implementation = await async_get_config_entry_implementation(hass, entry)
-        assert isinstance(implementation, OchnoImplementation)  # noqa: S101 - for the type checker
-        implementation.use_server(entry.data[CONF_SERVER])
-        if (newest := await _token_store(hass, entry.entry_id).async_load()) is not None:
-            hass.config_entries.async_update_entry(entry, data={**entry.data, "token": newest})
-        return cls(hass, entry, implementation)
-
-    @override
-    async def async_ensure_token_valid(self) -> None:
-        """Renew the tokens, unless another caller just did, and write them at once."""
-        await super().async_ensure_token_valid()
-        async with self._token_lock:
-            await async_write_tokens(self.hass, self.config_entry.entry_id, self.token)
-
-    @property
-    @override
-    def valid_token(self) -> bool:
-        """A token that the API refused is not valid, whatever its lifetime says."""
-        return super().valid_token and self.token["access_token"] != self._refused
-
-    async def access_token(self, refused: str | None) -> str:
-        """Return a valid access token, another than `refused`.
-
-        Concurrent callers share one refresh. It is never cancelled: the vendor may have replaced
-        the refresh token already, and the answer with the new one would be lost.
-        """
-        if refused is not None:
-            self._refused = refused
-        if not self.valid_token:
-            refresh = self.hass.async_create_task(
-                self.async_ensure_token_valid(), "Ochno token refresh"
-            )
-            # Whoever waits may be cancelled and leave nobody to be told of a failure.
-            refresh.add_done_callback(lambda task: task.cancelled() or task.exception())
-            await asyncio.wait([refresh])
-            refresh.result()
-        access_token: str = self.token["access_token"]
-        return access_token
-
-
 def granted_scopes(token: Token) -> frozenset[str]:
-    """Return the scopes that the answer names; which form that takes is not documented."""
+    """Return the scopes of a token response. Separators can be spaces or commas."""
     return frozenset(str(token.get("scope", "")).replace(",", " ").split())
 
 
@@ -236,7 +142,7 @@ def _endpoints(server: str) -> AuthorizationServer:
 
 
 def _is_refusal(answer: object) -> bool:
-    """Whether a 400 or 401 is the vendor's word: an error of OAuth or of its API, or no words."""
+    """Return whether the body of a 400 or 401 is an error of the vendor, and a permanent one."""
     if answer is None:
         return True
     if not isinstance(answer, dict):
@@ -245,58 +151,32 @@ def _is_refusal(answer: object) -> bool:
 
 
 def _read_token(answer: object) -> Token:
-    """Keep what is known of a token answer, with its lifetime in seconds as `expires_in`.
+    """Return the known fields of a token response, with the lifetime in seconds as `expires_in`.
 
-    Raises UnknownTokenAnswerError if there is no access token.
+    Raises UnknownTokenResponseError without an access token.
     """
-    # The vendor's document speaks of a "data object"; its demo reads the fields directly.
+    # The vendor's document mentions a "data object"; its demo client reads the fields directly.
     if isinstance(answer, dict) and isinstance(answer.get("data"), dict):
         answer = answer["data"]
-    if not isinstance(answer, dict) or not _is_text(answer.get("access_token")):
-        raise UnknownTokenAnswerError(domain=DOMAIN)
+    if not isinstance(answer, dict) or not _is_header_safe(answer.get("access_token")):
+        raise UnknownTokenResponseError(domain=DOMAIN)
     token = {
         key: answer[key]
         for key in ("access_token", "refresh_token", "token_type", "scope")
-        if _is_text(answer.get(key))
+        if _is_header_safe(answer.get(key))
     }
     token["expires_in"] = _lifetime(answer.get("expires_in"), answer.get("access_expires_in"))
     return token
 
 
-def _is_text(value: object) -> bool:
-    """Whether it is a text that can stand in a header."""
+def _is_header_safe(value: object) -> bool:
+    """Return whether a value is a string that can be sent in an HTTP header."""
     return isinstance(value, str) and value != "" and value.isascii() and value.isprintable()
 
 
-def _lifetime(*stated: object) -> int:
-    """Seconds that the access token lives, from the first value that can be read.
-
-    One in the past comes from a clock that is off, and so says nothing.
-    """
-    for value in stated:
-        if (seconds := _seconds(value)) is not None and seconds > 0:
-            return int(min(max(seconds, _SHORTEST_LIFETIME), _LONGEST_LIFETIME))
+def _lifetime(*candidates: object) -> int:
+    """Return the lifetime in seconds from the first candidate that is in the future."""
+    for value in candidates:
+        if (seconds := seconds_from_now(value)) is not None and seconds > 0:
+            return int(min(max(seconds, _MIN_LIFETIME), _MAX_LIFETIME))
     return _DEFAULT_LIFETIME
-
-
-def _seconds(value: object) -> float | None:
-    """Read a number of seconds, as a number or a text, or a date, in UTC if it names no zone."""
-    if not isinstance(value, float | str):
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        date = _date(str(value))
-        return None if date is None else (date - dt_util.utcnow()).total_seconds()
-    return seconds if math.isfinite(seconds) else None
-
-
-def _date(text: str) -> datetime | None:
-    """Read an ISO 8601 or an internet (RFC 5322) date."""
-    for read in (datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            date = read(text)
-        except ValueError:
-            continue
-        return date if date.tzinfo else date.replace(tzinfo=UTC)
-    return None

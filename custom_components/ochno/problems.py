@@ -1,14 +1,11 @@
-"""Problems, in the words in which the user is told: errors, and issues that last."""
+"""Errors and repair issues: the problems that the user is told about."""
 
 from datetime import datetime, timedelta
 from typing import Final
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.exceptions import (
-    HomeAssistantError,
-    OAuth2TokenRequestReauthError,
-)
+from homeassistant.exceptions import HomeAssistantError, OAuth2TokenRequestReauthError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.update_coordinator import UpdateFailed
 from homeassistant.loader import async_get_loaded_integration
@@ -26,21 +23,21 @@ from .operated.errors import (
 )
 from .operated.models import Hub
 
-# Answers of an unknown shape are an issue only when they last for so long.
-UNKNOWN_SHAPE_AFTER: Final = timedelta(days=1)
-# Whatever the server asks for.
-SHORTEST_WAIT: Final = 30
-LONGEST_WAIT: Final = 3600
+# Responses of an unknown shape must last this long before a repair issue is created.
+UNKNOWN_SHAPE_ISSUE_AFTER: Final = timedelta(days=1)
+# Limits in seconds for the Retry-After of the server.
+MIN_RETRY_AFTER: Final = 30
+MAX_RETRY_AFTER: Final = 3600
 
 _ISSUES: Final = ("answer_not_understood", "control_scope_missing", "push_refused", "scope_missing")
 
-# By entry: it must outlive the attempts to set one up.
-_NOT_UNDERSTOOD_SINCE: HassKey[dict[str, datetime]] = HassKey(f"{DOMAIN}_not_understood_since")
+# By entry id. Kept between attempts to set up an entry.
+_UNKNOWN_SHAPE_SINCE: Final[HassKey[dict[str, datetime]]] = HassKey(f"{DOMAIN}_unknown_shape_since")
 
 
 @callback
-def async_report_issue(hass: HomeAssistant, entry: ConfigEntry, key: str) -> None:
-    """Tell of a problem that lasts until somebody does something about it."""
+def async_create_issue(hass: HomeAssistant, entry: ConfigEntry, key: str) -> None:
+    """Create a repair issue for a problem that lasts until somebody solves it."""
     ir.async_create_issue(
         hass,
         DOMAIN,
@@ -54,37 +51,42 @@ def async_report_issue(hass: HomeAssistant, entry: ConfigEntry, key: str) -> Non
 
 
 @callback
-def async_settle_issue(hass: HomeAssistant, entry: ConfigEntry, key: str) -> None:
-    """Take back what was told, if it was."""
+def async_delete_issue(hass: HomeAssistant, entry: ConfigEntry, key: str) -> None:
+    """Delete a repair issue if it exists."""
     ir.async_delete_issue(hass, DOMAIN, f"{key}_{entry.entry_id}")
 
 
 @callback
-def async_settle_issues(hass: HomeAssistant, entry: ConfigEntry) -> None:
-    """Take back all that was told of an entry."""
+def async_delete_issues(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Delete all repair issues of an entry."""
     for key in _ISSUES:
-        async_settle_issue(hass, entry, key)
+        async_delete_issue(hass, entry, key)
 
 
 @callback
-def async_note_answer(hass: HomeAssistant, entry: ConfigEntry, *, understood: bool) -> None:
-    """Report answers that could not be understood, in whole or in part, for a whole day."""
-    since = hass.data.setdefault(_NOT_UNDERSTOOD_SINCE, {})
+def async_update_response_issue(
+    hass: HomeAssistant, entry: ConfigEntry, *, understood: bool
+) -> None:
+    """Create the issue about unknown responses after a day of them; delete it when they end."""
+    since = hass.data.setdefault(_UNKNOWN_SHAPE_SINCE, {})
     now = dt_util.utcnow()
     if understood:
         since.pop(entry.entry_id, None)
-        async_settle_issue(hass, entry, "answer_not_understood")
-    elif now - since.setdefault(entry.entry_id, now) >= UNKNOWN_SHAPE_AFTER:
-        async_report_issue(hass, entry, "answer_not_understood")
+        async_delete_issue(hass, entry, "answer_not_understood")
+    elif now - since.setdefault(entry.entry_id, now) >= UNKNOWN_SHAPE_ISSUE_AFTER:
+        async_create_issue(hass, entry, "answer_not_understood")
 
 
-def name_of(err: BaseException) -> str:
-    """Name an error to developers; the words of others than our own may hold the request."""
+def error_summary(err: BaseException) -> str:
+    """Return a short description of an error for the log and for diagnostics.
+
+    Messages of third-party exceptions may contain the request URL, so only their type is used.
+    """
     return repr(err) if isinstance(err, OperatedError) else type(err).__name__
 
 
 def update_failed(err: OperatedError) -> UpdateFailed:
-    """Say in words what went wrong, and when to try again."""
+    """Return the error of a failed poll, with the time to wait before the next one."""
     placeholders: dict[str, str] | None = None
     retry_after: float | None = None
     match err:
@@ -92,7 +94,7 @@ def update_failed(err: OperatedError) -> UpdateFailed:
             key = "scope_missing"
         case OperatedRateLimitError():
             key = "rate_limited"
-            retry_after = min(max(err.retry_after or 0, SHORTEST_WAIT), LONGEST_WAIT)
+            retry_after = min(max(err.retry_after or 0, MIN_RETRY_AFTER), MAX_RETRY_AFTER)
         case OperatedStatusError():
             key = "server_error"
             placeholders = {"status": str(err.status)}
@@ -108,8 +110,8 @@ def update_failed(err: OperatedError) -> UpdateFailed:
     )
 
 
-def overruled(hub: Hub, port: int) -> HomeAssistantError:
-    """Say in words why a command was not even sent."""
+def command_superseded(hub: Hub, port: int) -> HomeAssistantError:
+    """Return the error of a command that was superseded before it was sent."""
     return HomeAssistantError(
         translation_domain=DOMAIN,
         translation_key="overruled",
@@ -118,7 +120,7 @@ def overruled(hub: Hub, port: int) -> HomeAssistantError:
 
 
 def command_failed(err: Exception, hub: Hub) -> HomeAssistantError:
-    """Say in words why a port was not made active."""
+    """Return the error of a command that failed."""
     placeholders = {"hub": hub.name}
     match err:
         case TimeoutError():

@@ -1,4 +1,4 @@
-"""Sensors: the active port, and what a hub says of itself in numbers and words."""
+"""Sensors: the active port (with read-only access), hub diagnostics, and counts of the account."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,17 +18,14 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .const import DOMAIN, Access, PushState
-from .coordinator import OchnoConfigEntry, OchnoCoordinator
+from .coordinator import OchnoCoordinator
+from .data import OchnoConfigEntry, OchnoData
 from .devices import account_identifier
 from .entity import (
-    DEFAULT_PORT,
-    ROOM_SYSTEM_PORT,
+    OchnoActivePortEntity,
     OchnoEntityDescription,
     OchnoHubEntity,
-    active_port_option,
-    add_hub_entities,
-    port_attributes,
-    port_options,
+    async_add_hub_entities,
 )
 from .operated.models import Hub
 
@@ -37,31 +34,28 @@ PARALLEL_UPDATES = 0
 
 @dataclass(frozen=True, kw_only=True)
 class OchnoSensorEntityDescription(OchnoEntityDescription, SensorEntityDescription):
-    """A fact of a hub; `None` from `value_fn` means that the hub does not report it."""
+    """Description of a hub's sensor. `value_fn` returns None if the hub does not report it."""
 
     value_fn: Callable[[Hub], str | int | None]
-    options_fn: Callable[[Hub], list[str]] | None = None
-    attributes_fn: Callable[[Hub], Mapping[str, int | None]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class OchnoAccountSensorEntityDescription(SensorEntityDescription):
-    """A fact of the whole account."""
+    """Description of a sensor of the account."""
 
-    value_fn: Callable[[OchnoCoordinator], str | int]
-    attributes_fn: Callable[[OchnoCoordinator], Mapping[str, datetime | None]] | None = None
+    value_fn: Callable[[OchnoData], str | int]
+    attributes_fn: Callable[[OchnoData], Mapping[str, datetime | None]] | None = None
 
+
+ACTIVE_PORT = OchnoSensorEntityDescription(
+    key="active_port",
+    translation_key="active_port",
+    device_class=SensorDeviceClass.ENUM,
+    access=Access.READ,
+    value_fn=lambda hub: hub.valid_active_port,
+)
 
 SENSORS: tuple[OchnoSensorEntityDescription, ...] = (
-    OchnoSensorEntityDescription(
-        key="active_port",
-        translation_key="active_port",
-        device_class=SensorDeviceClass.ENUM,
-        access=Access.READ,
-        options_fn=port_options,
-        attributes_fn=port_attributes,
-        value_fn=active_port_option,
-    ),
     OchnoSensorEntityDescription(
         key="room_system_port",
         translation_key="room_system_port",
@@ -91,14 +85,14 @@ ACCOUNT_SENSORS: tuple[OchnoAccountSensorEntityDescription, ...] = (
         translation_key="hubs_online",
         state_class=SensorStateClass.MEASUREMENT,
         entity_category=EntityCategory.DIAGNOSTIC,
-        value_fn=lambda account: account.presence[True],
+        value_fn=lambda data: data.coordinator.hubs_by_presence[True],
     ),
     OchnoAccountSensorEntityDescription(
         key="hubs_offline",
         translation_key="hubs_offline",
         state_class=SensorStateClass.MEASUREMENT,
         entity_category=EntityCategory.DIAGNOSTIC,
-        value_fn=lambda account: account.presence[False],
+        value_fn=lambda data: data.coordinator.hubs_by_presence[False],
     ),
     OchnoAccountSensorEntityDescription(
         key="instant_updates",
@@ -107,8 +101,8 @@ ACCOUNT_SENSORS: tuple[OchnoAccountSensorEntityDescription, ...] = (
         options=[state.value for state in PushState],
         entity_category=EntityCategory.DIAGNOSTIC,
         entity_registry_enabled_default=False,
-        value_fn=lambda account: account.push_state.value,
-        attributes_fn=lambda account: {"last_delivery": account.last_delivery},
+        value_fn=lambda data: data.push.state.value,
+        attributes_fn=lambda data: {"last_delivery": data.push.webhook.last_delivery},
     ),
 )
 
@@ -118,68 +112,74 @@ async def async_setup_entry(
     entry: OchnoConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the account's sensors, and one for every fact that a hub reports."""
+    """Set up the sensors."""
     async_add_entities(
         OchnoAccountSensor(entry.runtime_data, description) for description in ACCOUNT_SENSORS
     )
-    add_hub_entities(entry, async_add_entities, _describe, OchnoSensor)
+    async_add_hub_entities(entry, async_add_entities, _descriptions, OchnoSensor)
+    async_add_hub_entities(
+        entry, async_add_entities, _active_port_descriptions, OchnoActivePortSensor
+    )
 
 
-def _describe(hub: Hub) -> Iterator[OchnoSensorEntityDescription]:
+def _descriptions(hub: Hub) -> Iterator[OchnoSensorEntityDescription]:
     return (description for description in SENSORS if description.value_fn(hub) is not None)
 
 
+def _active_port_descriptions(hub: Hub) -> Iterator[OchnoSensorEntityDescription]:
+    if ACTIVE_PORT.value_fn(hub) is not None:
+        yield ACTIVE_PORT
+
+
 class OchnoSensor(OchnoHubEntity, SensorEntity):
-    """A fact of a hub."""
+    """Sensor of a hub."""
 
-    _unrecorded_attributes = frozenset({DEFAULT_PORT, ROOM_SYSTEM_PORT})
     entity_description: OchnoSensorEntityDescription
-
-    @property
-    @override
-    def options(self) -> list[str] | None:
-        """Home Assistant asks for the options even of an unavailable entity."""
-        hub = self.coordinator.data.get(self._hub_id)
-        if hub is None or self.entity_description.options_fn is None:
-            return None
-        return self.entity_description.options_fn(hub)
 
     @property
     @override
     def native_value(self) -> str | int | None:
         return self.entity_description.value_fn(self.hub)
 
+
+class OchnoActivePortSensor(OchnoActivePortEntity, SensorEntity):
+    """Sensor for the active port of a hub."""
+
+    entity_description: OchnoSensorEntityDescription
+
     @property
     @override
-    def extra_state_attributes(self) -> Mapping[str, int | None] | None:
-        if self.entity_description.attributes_fn is None:
-            return None
-        return self.entity_description.attributes_fn(self.hub)
+    def options(self) -> list[str]:
+        return self.port_options
+
+    @property
+    @override
+    def native_value(self) -> str | None:
+        return self.active_port
 
 
 class OchnoAccountSensor(CoordinatorEntity[OchnoCoordinator], SensorEntity):
-    """A fact of the whole account."""
+    """Sensor of the account."""
 
     _attr_has_entity_name = True
     entity_description: OchnoAccountSensorEntityDescription
 
-    def __init__(
-        self, coordinator: OchnoCoordinator, description: OchnoAccountSensorEntityDescription
-    ) -> None:
-        super().__init__(coordinator)
+    def __init__(self, data: OchnoData, description: OchnoAccountSensorEntityDescription) -> None:
+        super().__init__(data.coordinator)
         self.entity_description = description
-        entry = coordinator.config_entry
+        self._data = data
+        entry = data.coordinator.config_entry
         self._attr_unique_id = f"{entry.unique_id}_{description.key}"
         self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, account_identifier(entry))})
 
     @property
     @override
     def native_value(self) -> str | int:
-        return self.entity_description.value_fn(self.coordinator)
+        return self.entity_description.value_fn(self._data)
 
     @property
     @override
     def extra_state_attributes(self) -> Mapping[str, datetime | None] | None:
         if self.entity_description.attributes_fn is None:
             return None
-        return self.entity_description.attributes_fn(self.coordinator)
+        return self.entity_description.attributes_fn(self._data)

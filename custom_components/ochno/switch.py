@@ -1,4 +1,4 @@
-"""One switch per port, in place of *Port n active*, for those who let Home Assistant switch."""
+"""Switches for the ports, with the access *Read and control*."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,30 +10,30 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import Access
-from .coordinator import OchnoConfigEntry
-from .entity import OchnoEntityDescription, OchnoHubEntity, add_hub_entities
+from .data import OchnoConfigEntry
+from .entity import OchnoEntityDescription, OchnoHubEntity, async_add_hub_entities
 from .operated.models import Hub
 
-# The coordinator keeps the commands of one hub in order; those of different hubs need not wait.
+# OchnoControl keeps the commands of one hub in order. Different hubs need no limit.
 PARALLEL_UPDATES = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class OchnoSwitchEntityDescription(OchnoEntityDescription, SwitchEntityDescription):
-    """The switch of one port."""
+    """Description of the switch for one port."""
 
     port: int
 
 
 @cache
 def port_switch(number: int) -> OchnoSwitchEntityDescription:
-    """Describe the switch of one port."""
+    """Return the description for one port."""
     return OchnoSwitchEntityDescription(
         key=f"port_{number}",
         translation_key="port",
         translation_placeholders={"port": str(number)},
         access=Access.CONTROL,
-        dispensable=True,
+        disabled_above_many_hubs=True,
         port=number,
     )
 
@@ -43,16 +43,16 @@ async def async_setup_entry(
     entry: OchnoConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add a switch for every port."""
-    add_hub_entities(entry, async_add_entities, _describe, OchnoPort)
+    """Set up the switches."""
+    async_add_hub_entities(entry, async_add_entities, _descriptions, OchnoPortSwitch)
 
 
-def _describe(hub: Hub) -> Iterator[OchnoSwitchEntityDescription]:
+def _descriptions(hub: Hub) -> Iterator[OchnoSwitchEntityDescription]:
     return (port_switch(port.number) for port in hub.ports)
 
 
-class OchnoPort(OchnoHubEntity, SwitchEntity):
-    """A port, on while it owns the room."""
+class OchnoPortSwitch(OchnoHubEntity, SwitchEntity):
+    """Switch for one port, on while the port is active."""
 
     entity_description: OchnoSwitchEntityDescription
 
@@ -64,10 +64,10 @@ class OchnoPort(OchnoHubEntity, SwitchEntity):
 
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:
-        await self.coordinator.async_set_active_port(self._hub_id, self.entity_description.port)
+        await self._control.async_set_active_port(self._hub_id, self.entity_description.port)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
-        # Off already: to say "no port" would turn off another one.
+        # If another port is active, this command would deactivate that one.
         if self.is_on:
-            await self.coordinator.async_set_active_port(self._hub_id, 0)
+            await self._control.async_set_active_port(self._hub_id, 0)

@@ -1,10 +1,10 @@
-"""Triggers: what happened at the hubs of a floor, an area, a label, or at one of them."""
+"""Triggers for hubs."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, override
+from typing import ClassVar, Final, override
 
 import probatio
 
@@ -23,44 +23,38 @@ from homeassistant.helpers.trigger import (
     TriggerConfig,
     TriggerNotTriggeredReporter,
 )
-from homeassistant.helpers.typing import ConfigType
 
 from .const import DOMAIN
-from .facts import (
-    REPORTED,
-    Report,
-    Target,
-    active_keys,
-    automation_schema,
-    chosen_port,
-    port_option,
+from .history import SIGNAL_HUBS_UPDATED, HubSnapshot
+from .target import (
+    PORT_OR_NONE_OPTION,
+    HubTarget,
+    OptionsSchema,
+    TargetConfigMixin,
+    active_port_keys,
+    selected_port,
 )
+
+FOR_OPTION: Final[OptionsSchema] = {probatio.Optional(CONF_FOR): cv.positive_time_period}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Happening:
-    """What happened at a hub.
+class HubEvent:
+    """A change of a hub for which a trigger may fire.
 
-    `keys` are those of the entities that say it, the one to name in the variables first; `named`
-    are those of others that say it as well, but mean more than that.
+    `entity_keys` are the keys of the entities that show the change; the first one is reported in
+    the trigger variables. `direct_entity_keys` are keys of entities that show a summary of it, and
+    that only count if the target names them directly.
     """
 
-    report: Report
-    keys: tuple[str, ...]
-    named: tuple[str, ...] = ()
+    snapshot: HubSnapshot
+    entity_keys: tuple[str, ...]
+    direct_entity_keys: tuple[str, ...] = ()
     variables: Mapping[str, int | None] = field(default_factory=dict)
 
 
-class HubTrigger(Trigger):
-    """A trigger that goes by what hubs report."""
-
-    _schema: ClassVar[probatio.Schema] = automation_schema({})
-
-    @override
-    @classmethod
-    async def async_validate_config(cls, hass: HomeAssistant, config: ConfigType) -> ConfigType:
-        validated: ConfigType = cls._schema(config)
-        return validated
+class HubTrigger(TargetConfigMixin, Trigger):
+    """Base class of the triggers for hubs."""
 
     def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
         super().__init__(hass, config)
@@ -74,34 +68,36 @@ class HubTrigger(Trigger):
         did_not_trigger: TriggerNotTriggeredReporter | None = None,
     ) -> CALLBACK_TYPE:
         @callback
-        def take(reports: Iterable[Report]) -> None:
-            happenings = [one for report in reports for one in self._happenings(report)]
-            if not happenings:
+        def handle_update(snapshots: Iterable[HubSnapshot]) -> None:
+            events = [event for snapshot in snapshots for event in self._events(snapshot)]
+            if not events:
                 return
-            target = Target(self._hass, self._target)
-            for happening in happenings:
-                if target.includes(happening.report, *happening.keys, named=happening.named):
-                    self._begin(happening, run_action)
+            target = HubTarget(self._hass, self._target)
+            for event in events:
+                if target.includes(
+                    event.snapshot, *event.entity_keys, direct_keys=event.direct_entity_keys
+                ):
+                    self._handle_event(event, run_action)
 
-        return async_dispatcher_connect(self._hass, REPORTED, take)
+        return async_dispatcher_connect(self._hass, SIGNAL_HUBS_UPDATED, handle_update)
 
     @abstractmethod
-    def _happenings(self, report: Report) -> Iterator[Happening]:
-        """Find what a report says has happened."""
+    def _events(self, snapshot: HubSnapshot) -> Iterator[HubEvent]:
+        """Return the events in an update of a hub."""
 
-    def _begin(self, happening: Happening, run_action: TriggerActionRunner) -> None:
-        """Run the action, now or later."""
-        self._run(happening, run_action)
+    def _handle_event(self, event: HubEvent, run_action: TriggerActionRunner) -> None:
+        """Run the action for an event of a targeted hub."""
+        self._run_action(event, run_action)
 
-    def _run(self, happening: Happening, run_action: TriggerActionRunner) -> None:
-        hub = happening.report.hub
-        device = happening.report.device(self._hass)
+    def _run_action(self, event: HubEvent, run_action: TriggerActionRunner) -> None:
+        hub = event.snapshot.hub
+        device = event.snapshot.device(self._hass)
         name = (device and device.name_by_user) or hub.name
         area_id = device.area_id if device else None
         area = ar.async_get(self._hass).async_get_area(area_id) if area_id else None
         registry = er.async_get(self._hass)
         entity_ids = (
-            registry.async_get_entity_id(platform, DOMAIN, f"{hub.id}_{happening.keys[0]}")
+            registry.async_get_entity_id(platform, DOMAIN, f"{hub.id}_{event.entity_keys[0]}")
             for platform in ("binary_sensor", "select", "sensor")
         )
         variables = {
@@ -110,63 +106,66 @@ class HubTrigger(Trigger):
             "area_id": area_id,
             "area": area.name if area else None,
             "entity_id": next(filter(None, entity_ids), None),
-            **happening.variables,
+            **event.variables,
         }
         run_action(variables, name)
 
 
 class LaptopTrigger(HubTrigger):
-    """A laptop is plugged in, or unplugged."""
+    """Base class of the triggers for a laptop that is plugged in or unplugged."""
 
     _connected: ClassVar[bool]
 
     @override
-    def _happenings(self, report: Report) -> Iterator[Happening]:
-        for port in report.hub.ports:
+    def _events(self, snapshot: HubSnapshot) -> Iterator[HubEvent]:
+        for port in snapshot.hub.ports:
             key = f"port_{port.number}_connected"
-            if report.became(key, self._connected):
-                yield Happening(
-                    report=report,
-                    keys=(key,),
-                    named=() if port.number == report.hub.fixed_port else ("in_use",),
+            if snapshot.changed_to(key, self._connected):
+                yield HubEvent(
+                    snapshot=snapshot,
+                    entity_keys=(key,),
+                    direct_entity_keys=(
+                        () if port.number == snapshot.hub.fixed_port else ("in_use",)
+                    ),
                     variables={"port": port.number},
                 )
 
 
-class LaptopPluggedIn(LaptopTrigger):
-    """A laptop is plugged in."""
+class LaptopPluggedInTrigger(LaptopTrigger):
+    """Trigger for a laptop that is plugged in."""
 
     _connected = True
 
 
-class LaptopUnplugged(LaptopTrigger):
-    """A laptop is unplugged."""
+class LaptopUnpluggedTrigger(LaptopTrigger):
+    """Trigger for a laptop that is unplugged."""
 
     _connected = False
 
 
-class ActivePortChanged(HubTrigger):
-    """Another port owns the room, or none does."""
+class ActivePortChangedTrigger(HubTrigger):
+    """Trigger for a change of the active port."""
 
-    _schema = automation_schema(port_option(none=True))
+    _options_schema = PORT_OR_NONE_OPTION
 
     @override
-    def _happenings(self, report: Report) -> Iterator[Happening]:
-        before, now = report.before.get("active_port"), report.now.get("active_port")
+    def _events(self, snapshot: HubSnapshot) -> Iterator[HubEvent]:
+        before = snapshot.previous.get("active_port")
+        now = snapshot.current.get("active_port")
         if before is None or now is None or before == now:
             return
-        if chosen_port(self._options) in (None, now):
-            yield Happening(
-                report=report,
-                keys=("active_port", *active_keys(before), *active_keys(now)),
+        if selected_port(self._options) in (None, now):
+            yield HubEvent(
+                snapshot=snapshot,
+                entity_keys=("active_port", *active_port_keys(before), *active_port_keys(now)),
                 variables={"port": now or None, "from_port": before or None},
             )
 
 
-class FactTrigger(HubTrigger):
-    """A fact becomes true, or untrue, and stays so if that is asked for.
+class HubStateTrigger(HubTrigger):
+    """Base class of the triggers for a boolean value of a hub, with the option `for`.
 
-    What nobody can tell meanwhile may not have lasted, so the time begins anew after an outage.
+    While the value is unknown, the time of `for` does not count. It starts again afterwards.
     """
 
     _key: ClassVar[str]
@@ -174,8 +173,8 @@ class FactTrigger(HubTrigger):
 
     def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
         super().__init__(hass, config)
-        self._waiting: dict[str, CALLBACK_TYPE] = {}
-        self._interrupted: set[str] = set()
+        self._timers: dict[str, CALLBACK_TYPE] = {}
+        self._interrupted_hub_ids: set[str] = set()
 
     @override
     async def async_attach_runner(
@@ -186,107 +185,114 @@ class FactTrigger(HubTrigger):
         stop_listening = await super().async_attach_runner(run_action, did_not_trigger)
 
         @callback
-        def stop() -> None:
+        def detach() -> None:
             stop_listening()
-            for stop_waiting in self._waiting.values():
-                stop_waiting()
+            for cancel_timer in self._timers.values():
+                cancel_timer()
 
-        return stop
+        return detach
 
     @override
-    def _happenings(self, report: Report) -> Iterator[Happening]:
-        hub_id, now = report.hub.id, report.now.get(self._key)
-        if now is None:
-            if hub_id in self._waiting:
-                self._waiting.pop(hub_id)()
-                self._interrupted.add(hub_id)
+    def _events(self, snapshot: HubSnapshot) -> Iterator[HubEvent]:
+        hub_id, value = snapshot.hub.id, snapshot.current.get(self._key)
+        if value is None:
+            if self._cancel_timer(hub_id):
+                self._interrupted_hub_ids.add(hub_id)
             return
-        interrupted = hub_id in self._interrupted
-        self._interrupted.discard(hub_id)
-        if now is not self._value:
-            if hub_id in self._waiting:
-                self._waiting.pop(hub_id)()
-        elif interrupted or self._began(report):
-            yield Happening(report=report, keys=(self._key,))
+        interrupted = hub_id in self._interrupted_hub_ids
+        self._interrupted_hub_ids.discard(hub_id)
+        if value is not self._value:
+            self._cancel_timer(hub_id)
+        elif interrupted or self._changed(snapshot):
+            yield HubEvent(snapshot=snapshot, entity_keys=(self._key,))
 
-    def _began(self, report: Report) -> bool:
-        return report.became(self._key, self._value)
+    def _changed(self, snapshot: HubSnapshot) -> bool:
+        """Return whether the value changed to the one that the trigger waits for."""
+        return snapshot.changed_to(self._key, self._value)
+
+    def _cancel_timer(self, hub_id: str) -> bool:
+        """Cancel the timer of `for`; return whether there was one."""
+        if (cancel_timer := self._timers.pop(hub_id, None)) is None:
+            return False
+        cancel_timer()
+        return True
 
     @override
-    def _begin(self, happening: Happening, run_action: TriggerActionRunner) -> None:
+    def _handle_event(self, event: HubEvent, run_action: TriggerActionRunner) -> None:
         if not (duration := self._options.get(CONF_FOR)):
-            super()._begin(happening, run_action)
+            super()._handle_event(event, run_action)
             return
-        hub_id = happening.report.hub.id
+        hub_id = event.snapshot.hub.id
 
         @callback
-        def lasted(_now: datetime) -> None:
-            del self._waiting[hub_id]
-            self._run(happening, run_action)
+        def handle_timer(_now: datetime) -> None:
+            del self._timers[hub_id]
+            self._run_action(event, run_action)
 
-        self._waiting[hub_id] = async_call_later(self._hass, duration, lasted)
-
-
-LASTING = automation_schema({probatio.Optional(CONF_FOR): cv.positive_time_period})
+        self._timers[hub_id] = async_call_later(self._hass, duration, handle_timer)
 
 
-class RoomTrigger(FactTrigger):
-    """The first laptop of a hub is plugged in, or the last one unplugged.
+class RoomTrigger(HubStateTrigger):
+    """Base class of the triggers for a room that becomes in use or free.
 
-    That another port is the room system's changes what is in use, too, but nobody came or went.
+    A change of the room system's port also changes `in_use`, but nobody plugged in or left.
+    Therefore a laptop must have been plugged in or unplugged as well.
     """
 
-    _schema = LASTING
+    _options_schema = FOR_OPTION
     _key = "in_use"
 
     @override
-    def _began(self, report: Report) -> bool:
-        moved = (
-            report.became(f"port_{port.number}_connected", self._value) for port in report.hub.ports
+    def _changed(self, snapshot: HubSnapshot) -> bool:
+        return super()._changed(snapshot) and any(
+            snapshot.changed_to(f"port_{port.number}_connected", self._value)
+            for port in snapshot.hub.ports
         )
-        return super()._began(report) and any(moved)
 
 
-class RoomInUse(RoomTrigger):
-    """The first laptop of a hub is plugged in."""
+class RoomInUseTrigger(RoomTrigger):
+    """Trigger for the first laptop of a hub that is plugged in."""
 
     _value = True
 
 
-class RoomFree(RoomTrigger):
-    """The last laptop of a hub is unplugged."""
+class RoomFreeTrigger(RoomTrigger):
+    """Trigger for the last laptop of a hub that is unplugged."""
 
     _value = False
 
 
-class HubWentOffline(FactTrigger):
-    """A hub is no longer connected to Ochno Operated."""
+class HubWentOfflineTrigger(HubStateTrigger):
+    """Trigger for a hub that loses its connection to Ochno Operated."""
 
-    _schema = LASTING
-    _key, _value = "connectivity", False
-
-
-class HubCameBack(FactTrigger):
-    """A hub is connected to Ochno Operated again."""
-
-    _key, _value = "connectivity", True
+    _options_schema = FOR_OPTION
+    _key = "connectivity"
+    _value = False
 
 
-class HubTooHot(FactTrigger):
-    """A hub overheats."""
+class HubCameBackTrigger(HubStateTrigger):
+    """Trigger for a hub that is connected to Ochno Operated again."""
 
-    _key, _value = "overheating", True
+    _key = "connectivity"
+    _value = True
+
+
+class HubTooHotTrigger(HubStateTrigger):
+    """Trigger for a hub that overheats."""
+
+    _key = "overheating"
+    _value = True
 
 
 TRIGGERS: dict[str, type[Trigger]] = {
-    "active_port_changed": ActivePortChanged,
-    "hub_came_back": HubCameBack,
-    "hub_too_hot": HubTooHot,
-    "hub_went_offline": HubWentOffline,
-    "laptop_plugged_in": LaptopPluggedIn,
-    "laptop_unplugged": LaptopUnplugged,
-    "room_free": RoomFree,
-    "room_in_use": RoomInUse,
+    "active_port_changed": ActivePortChangedTrigger,
+    "hub_came_back": HubCameBackTrigger,
+    "hub_too_hot": HubTooHotTrigger,
+    "hub_went_offline": HubWentOfflineTrigger,
+    "laptop_plugged_in": LaptopPluggedInTrigger,
+    "laptop_unplugged": LaptopUnpluggedTrigger,
+    "room_free": RoomFreeTrigger,
+    "room_in_use": RoomInUseTrigger,
 }
 
 

@@ -1,1 +1,1 @@
-"""Client for the Ochno Operated cloud API."""
+"""Client for the Ochno Operated cloud API. Independent of Home Assistant."""

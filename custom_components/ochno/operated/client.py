@@ -1,11 +1,10 @@
-"""The calls of the Ochno Operated API.
+"""Client for the REST API of Ochno Operated.
 
-Nothing is retried but a request whose access token was refused, once, with a renewed token.
+A request is repeated only once, with a renewed access token, after the server rejected the token.
 """
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from yarl import URL
 from .delivery import EVENTS
 from .errors import (
     OperatedConnectionError,
+    OperatedError,
     OperatedForbiddenError,
     OperatedRateLimitError,
     OperatedResponseError,
@@ -23,23 +23,24 @@ from .errors import (
     OperatedUnauthorizedError,
 )
 from .models import Account, Hub, HubList, Space, User, read_spaces
-from .values import JSON, as_object, decode, identifier
+from .values import JSON, as_object, decode, identifier, seconds_from_now
 
-# Called without an argument for an access token to use; called with one that was just refused
-# (401) for another. May raise errors of its own, which pass through the client.
+# Returns an access token. The argument is the token that the server just rejected with 401, which
+# must be renewed, or None. May raise errors of its own; the client does not catch them.
 type TokenSource = Callable[[str | None], Awaitable[str]]
 
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
-# About ten times what 3,000 hubs take.
+# About ten times the size of a list of 3,000 hubs.
 _MAX_BODY: Final = 32 * 1024 * 1024
+_MAX_CONCURRENT_DETAILS: Final = 4
 
 
 class OperatedClient:
-    """Ochno Operated, as the API answers one account.
+    """Client for the API of one Ochno Operated account.
 
     All methods raise OperatedConnectionError, OperatedUnauthorizedError, OperatedForbiddenError,
-    OperatedRateLimitError, OperatedStatusError or OperatedResponseError, and whatever the token
-    source raises.
+    OperatedRateLimitError, OperatedStatusError or OperatedResponseError, and the errors of the
+    token source.
     """
 
     def __init__(
@@ -51,23 +52,23 @@ class OperatedClient:
         self._token_source = token_source
 
     async def get(self, path: str) -> JSON:
-        """Fetch what the API answers at a path, uninterpreted."""
+        """Fetch the JSON at a path without interpreting it."""
         body, _ = await self._request("GET", path)
         return decode(body)
 
     async def account(self) -> Account:
-        """Fetch the account that the user selected; needs the scope `accounts:read`."""
+        """Fetch the selected account. Requires the scope `accounts:read`."""
         return Account.from_json(await self.get("/api/accounts/v1"))
 
     async def user(self) -> User:
-        """Fetch the user who signed in; needs the scope `sub`."""
+        """Fetch the user who signed in. Requires the scope `sub`."""
         return User.from_json(await self.get("/identity/oauth/v2/userinfo"))
 
     async def hubs(self, earlier: HubList | None = None) -> HubList:
-        """Fetch all hubs of the account; needs the scope `hubs:read`.
+        """Fetch all hubs of the account. Requires the scope `hubs:read`.
 
-        What is as in an earlier answer is taken from there: hubs, or the answer as a whole if the
-        server says so (304), which it need not be able to.
+        With an earlier list, the request is conditional. If the server reports that nothing
+        changed (304), or sends the same body, the result is the earlier list itself.
         """
         etag = earlier.etag if earlier else None
         try:
@@ -79,39 +80,62 @@ class OperatedClient:
         return HubList.from_body(body, new_etag, earlier)
 
     async def hub(self, hub_id: str) -> Hub:
-        """Fetch one hub with everything known of it; needs the scope `hubs:read`."""
+        """Fetch one hub with all its data. Requires the scope `hubs:read`."""
         hub = as_object(await self.get(hub_path(hub_id)))
         return Hub.from_json({**hub, "id": hub_id})
+
+    async def hub_details(self, hub_ids: Iterable[str]) -> dict[str, Hub | OperatedError]:
+        """Fetch several hubs one by one; return each hub, or the error of its request.
+
+        A rejected token or a rate limit concerns all hubs, so these errors are raised.
+        """
+        limit = asyncio.Semaphore(_MAX_CONCURRENT_DETAILS)
+
+        async def fetch(hub_id: str) -> Hub | OperatedError:
+            try:
+                async with limit:
+                    return await self.hub(hub_id)
+            except OperatedRateLimitError, OperatedUnauthorizedError:
+                raise
+            except OperatedError as err:
+                return err
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = {hub_id: group.create_task(fetch(hub_id)) for hub_id in hub_ids}
+        except ExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None
+        return {hub_id: task.result() for hub_id, task in tasks.items()}
 
     async def spaces(self) -> tuple[Space, ...]:
         """Fetch all spaces (rooms) of the account."""
         return read_spaces(await self.get("/api/spaces/v1"))
 
     async def set_active_port(self, hub_id: str, port: int) -> None:
-        """Ask for a port to become active, 0 for none; needs the scope `hubs:write`.
+        """Request another active port, 0 for none. Requires the scope `hubs:write`.
 
-        The cloud applies it some time after it answered, if at all.
+        The cloud applies the change some time after it responded.
         """
         await self._request("PUT", f"{hub_path(hub_id)}/state", {"activeport": port})
 
     async def subscribe(self, webhook_url: str, verification_token: str) -> str:
-        """Have all events of the account posted to an https URL; return the subscription's id.
+        """Subscribe an https URL to all events of the account; return the subscription id.
 
-        A subscription seems to live for about two hours.
+        A subscription seems to expire after about two hours.
         """
         body: JSON = {
             "event": list(EVENTS),
             "webhookUrl": webhook_url,
             "verificationToken": verification_token,
         }
-        created, _ = await self._request("POST", "/subscriptions/v1/", body)
-        answer = as_object(decode(created))
-        if (subscription_id := identifier(answer.get("id"))) is None:
-            raise OperatedResponseError("a subscription without an id")
+        response, _ = await self._request("POST", "/subscriptions/v1/", body)
+        subscription = as_object(decode(response))
+        if (subscription_id := identifier(subscription.get("id"))) is None:
+            raise OperatedResponseError("expected a subscription with an id")
         return subscription_id
 
     async def extend_subscription(self, subscription_id: str) -> None:
-        """Let a subscription live on; OperatedStatusError 404 or 410 if it is gone."""
+        """Extend a subscription. Raises OperatedStatusError 404 or 410 if it has expired."""
         await self._request("PATCH", _subscription_path(subscription_id))
 
     async def unsubscribe(self, subscription_id: str) -> None:
@@ -121,7 +145,7 @@ class OperatedClient:
     async def _request(
         self, method: str, path: str, json: JSON = None, etag: str | None = None
     ) -> tuple[bytes, str | None]:
-        """Return the body of the answer, and its ETag if it has one."""
+        """Return the body and the ETag of the response; None if it has no ETag."""
         token = await self._token_source(None)
         try:
             return await self._send(method, path, json, etag, token)
@@ -134,7 +158,7 @@ class OperatedClient:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         if etag is not None:
             headers["If-None-Match"] = etag
-        # Encoded already: an id must reach the server as it is, whatever it contains.
+        # The path is encoded already. Another normalisation could change an id.
         url = URL(f"{self._server}{path}", encoded=True)
         try:
             async with self._session.request(
@@ -143,9 +167,9 @@ class OperatedClient:
                 json=json,
                 headers=headers,
                 timeout=REQUEST_TIMEOUT,
-                # A redirect would carry the token to another host.
+                # A redirect would send the token to another host.
                 allow_redirects=False,
-                middlewares=(_send_once,),
+                middlewares=(_disable_retry,),
             ) as response:
                 _raise_for_status(response)
                 return await read_body(response), _etag(response)
@@ -162,10 +186,10 @@ def _subscription_path(subscription_id: str) -> str:
     return f"/subscriptions/v1/{quote(subscription_id, safe='')}"
 
 
-async def _send_once(
+async def _disable_retry(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Keep aiohttp from repeating a PUT or GET whose connection broke."""
+    """Convert the errors after which aiohttp would repeat a GET or PUT by itself."""
     try:
         return await handler(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as err:
@@ -173,17 +197,17 @@ async def _send_once(
 
 
 async def read_body(response: aiohttp.ClientResponse) -> bytes:
-    """Read the whole body. Raises OperatedResponseError if it is longer than any answer can be."""
+    """Read the body. Raises OperatedResponseError if it is longer than 32 MiB."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > _MAX_BODY:
-            raise OperatedResponseError("too long")
+            raise OperatedResponseError("response too long")
     return bytes(body)
 
 
 def _etag(response: aiohttp.ClientResponse) -> str | None:
-    """Return the ETag; None if there is none, or none that could be sent back."""
+    """Return the ETag header; None without one that can be sent back."""
     etag = response.headers.get("ETag")
     return etag if etag and etag.isascii() else None
 
@@ -195,19 +219,7 @@ def _raise_for_status(response: aiohttp.ClientResponse) -> None:
         case 403:
             raise OperatedForbiddenError
         case 429:
-            raise OperatedRateLimitError(_retry_after(response.headers.get("Retry-After", "")))
+            retry_after = seconds_from_now(response.headers.get("Retry-After"))
+            raise OperatedRateLimitError(None if retry_after is None else max(0.0, retry_after))
         case status if not 200 <= status < 300:
             raise OperatedStatusError(status)
-
-
-def _retry_after(header: str) -> float | None:
-    """Read seconds or a date; None if it is neither."""
-    if header.strip().isdecimal():
-        return float(header)
-    try:
-        until = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())

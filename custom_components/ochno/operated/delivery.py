@@ -1,12 +1,13 @@
-"""What Ochno Operated tells a webhook."""
+"""Webhook deliveries: events that Ochno Operated posts to a subscriber."""
 
 from dataclasses import dataclass
 from typing import Final, Self
 
 from .values import JSON, decode, text
 
+STATE_EVENT: Final = "hub:state:change"
 EVENTS: Final = (
-    "hub:state:change",
+    STATE_EVENT,
     "hub:config:change",
     "hub:con:change",
     "hub:charging",
@@ -16,11 +17,11 @@ EVENTS: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """An event of a hub, which goes by its id, its serial number, or both.
+    """One event of a hub. The hub is named by its id, its serial number, or both.
 
-    `new_state` is what of the hub's state changed; None if the event does not say.
-    `verification_tokens` are those of the subscription, if the cloud sends them back at all.
-    `raw` is all that was delivered.
+    `new_state` has the changed keys of the hub's state; None if the event has none.
+    `verification_tokens` are the subscription tokens found in the body. The vendor does not
+    document whether it returns them. `raw` is the decoded body.
     """
 
     event: str | None
@@ -32,16 +33,17 @@ class Delivery:
 
     @classmethod
     def from_body(cls, body: bytes) -> Self:
-        """Read a delivery, whatever its content type says.
+        """Read the body of a delivery. The vendor's Content-Type is not reliable.
 
-        Only of an object the form is known. Raises OperatedResponseError if it is not JSON.
+        All fields but `raw` are empty if the body is not an object. Raises OperatedResponseError
+        if the body is not JSON.
         """
         raw = decode(body)
         event = raw if isinstance(raw, dict) else {}
         data = event.get("data")
         data = data if isinstance(data, dict) else {}
-        new_state = data.get("newState") if event.get("event") == "hub:state:change" else None
-        tokens = (outer.get("verificationToken") for outer in (event, data))
+        new_state = data.get("newState") if event.get("event") == STATE_EVENT else None
+        tokens = (source.get("verificationToken") for source in (event, data))
         return cls(
             event=text(event.get("event")),
             hub_id=text(event.get("hubId")) or text(data.get("hubId")),

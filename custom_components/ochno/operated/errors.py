@@ -1,29 +1,29 @@
-"""What can go wrong when talking to Ochno Operated, as a caller must tell it apart.
+"""Errors of the Ochno Operated client.
 
-The vendor documents no error bodies, so only the HTTP status tells the cases apart.
+The vendor documents no error bodies. Only the HTTP status distinguishes the cases.
 """
 
 from typing import override
 
 
 class OperatedError(Exception):
-    """Base of all errors raised by the client."""
+    """Base class of all errors that the client raises."""
 
 
 class OperatedConnectionError(OperatedError):
-    """The server was not reached, or did not answer in full and in time."""
+    """The server was not reached, or the response did not arrive completely and in time."""
 
 
 class OperatedUnauthorizedError(OperatedError):
-    """The access token was refused (401), and so was a renewed one."""
+    """The access token was rejected (401), and a renewed one too."""
 
 
 class OperatedForbiddenError(OperatedError):
-    """The access token is good but lacks a scope (403)."""
+    """The access token is valid but lacks a scope (403)."""
 
 
 class OperatedStatusError(OperatedError):
-    """The server answered with a status that means failure."""
+    """The server responded with another HTTP status than 2xx."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -37,7 +37,7 @@ class OperatedStatusError(OperatedError):
 class OperatedRateLimitError(OperatedStatusError):
     """Too many requests (429).
 
-    `retry_after` is the number of seconds the server asks to wait; None if it does not say.
+    `retry_after` is the time in seconds from the Retry-After header; None without a valid one.
     """
 
     def __init__(self, retry_after: float | None) -> None:
@@ -46,4 +46,4 @@ class OperatedRateLimitError(OperatedStatusError):
 
 
 class OperatedResponseError(OperatedError):
-    """The answer is not JSON, or not of the documented shape."""
+    """The response is not JSON, or not of the documented shape."""

@@ -1,15 +1,15 @@
-"""What Ochno Operated knows, and how each of it is read from JSON.
+"""Data models of the Ochno Operated API.
 
-Every key of the API may be missing ("only relevant values will be sent"), and much of its shape
-was never confirmed. So a fact that is missing, or of another type than expected, is None; only
-what can't be told apart from anything else (no id, not an object) is an error.
+The API sends only relevant values, so every key can be missing. A value that is missing or has an
+unexpected type is None. Only a value without which an object is unusable raises an error: a hub
+without an id, or a list that is not a list.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
-from typing import Final, Self
+from typing import Self
 
 from .errors import OperatedResponseError
 from .values import (
@@ -17,57 +17,55 @@ from .values import (
     MAX_PORTS,
     as_list,
     as_object,
+    boolean,
     decode,
     encode,
     first_text,
-    flag,
     identifier,
     port_number,
     text,
     texts,
 )
 
-_COMMA: Final = ord(",")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """An organisation account, the one that the user selected when signing in."""
+    """The organisation account that the user selected when signing in."""
 
     id: str
     name: str | None
 
     @classmethod
     def from_json(cls, json: JSON) -> Self:
-        """Read `GET /api/accounts/v1`, an object or a list of one.
+        """Read `GET /api/accounts/v1`: an object, or a list with one object.
 
-        Raises OperatedResponseError if it is not exactly one account with an id.
+        Raises OperatedResponseError unless it contains exactly one account with an id.
         """
         if isinstance(json, list) and len(json) == 1:
             json = json[0]
         account = as_object(json)
         if (id_ := text(account.get("id"))) is None:
-            raise OperatedResponseError("not one account with an id")
+            raise OperatedResponseError("expected one account with an id")
         return cls(id=id_, name=text(account.get("name")))
 
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """The user who signed in, as far as the scope `sub` was granted."""
+    """The user who signed in. `id` is None without the scope `sub`."""
 
     id: str | None
     name: str | None
 
     @classmethod
     def from_json(cls, json: JSON) -> Self:
-        """Read `GET /identity/oauth/v2/userinfo`."""
+        """Read `GET /identity/oauth/v2/userinfo`. Raises OperatedResponseError."""
         user = as_object(json)
         return cls(id=text(user.get("sub")), name=text(user.get("name")))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """A space is a room."""
+    """A space, which is a room."""
 
     id: str
     name: str
@@ -83,9 +81,10 @@ class Space:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Port:
-    """One upstream USB-C port; `number` counts from 1.
+    """One upstream USB-C port; `number` starts at 1.
 
-    `connected`: a device is plugged in. `active`: this port owns the room. None is unknown.
+    `connected`: a device is plugged in. `active`: the port owns the room's devices. None means
+    unknown.
     """
 
     number: int
@@ -95,7 +94,7 @@ class Port:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Connection:
-    """One of the hub's own USB connections, such as `usb1`."""
+    """One of the hub's own USB connections, for example `usb1`."""
 
     name: str
     connected: bool | None
@@ -105,14 +104,14 @@ class Connection:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hub:
-    """A hub (USB-C switch) and its state; None means that the hub did not report it.
+    """A hub (USB-C switch) and its state. None means that the hub did not report the value.
 
-    `online` is the vendor's `presence`: the hub is connected to the cloud, whoever is in the room.
-    `active_port` counts from 1, 0 is no port. `ports` is empty if the hub did not report them.
-    `over_temperature` is the vendor's `otp`, of which only `"normal"` is known.
-    `room_system` tells whether the room's own video system takes part, at `room_system_port`.
-    `has_state`: the answer carried a state at all; a list of hubs may come without.
-    `raw` is all that the API said of the hub, as JSON: that takes a fifth of the memory.
+    `online` is the vendor's `presence`: the hub's connection to the cloud, not room occupancy.
+    `active_port` starts at 1; 0 means that no port is active. `ports` is empty if the hub did not
+    report them. `over_temperature` is the vendor's `otp`; only `"normal"` is documented.
+    `room_system` tells whether the room's video conference system (MTR) takes part; it is
+    attached to `room_system_port`. `has_state` is False if a list came without the hub's state.
+    `raw` is the hub as JSON, encoded because that takes a fifth of the memory.
     """
 
     id: str
@@ -141,12 +140,12 @@ class Hub:
     def from_json(cls, json: JSON) -> Self:
         """Read a hub of `GET /api/hubs/v1` or `GET /api/hubs/v1/{id}`.
 
-        Raises OperatedResponseError if it is not an object, has no usable id, or its `data` is
-        something other than an object.
+        Raises OperatedResponseError if it is not an object, has no usable id, or if its `data`,
+        `state` or `config` is not an object.
         """
         hub = as_object(json)
         if (id_ := identifier(hub.get("id"))) is None:
-            raise OperatedResponseError("a hub without an id")
+            raise OperatedResponseError("expected a hub with an id")
         data = as_object(hub.get("data"))
         state, config = as_object(data.get("state")), as_object(data.get("config"))
         serial = first_text(hub.get("serialNumber"), data.get("serial"))
@@ -163,15 +162,15 @@ class Hub:
             hardware_version=text(data.get("hardwareversion")),
             ip_address=text(data.get("ip")),
             space_ids=tuple(texts(hub.get("spaceId")) or texts(hub.get("spaceIds"))),
-            online=flag(data.get("presence")),
+            online=boolean(data.get("presence")),
             has_state=bool(state),
             ports=tuple(_ports(state.get("connected"), active)),
             active_port=active,
-            room_system=flag(state.get("mtrmode")),
+            room_system=boolean(state.get("mtrmode")),
             room_system_port=port_number(state.get("mtrport")),
-            room_system_sync=flag(state.get("mtrsync")),
-            external_room_system=flag(state.get("externalmtr")),
-            admin_mode=flag(state.get("adminmode")),
+            room_system_sync=boolean(state.get("mtrsync")),
+            external_room_system=boolean(state.get("externalmtr")),
+            admin_mode=boolean(state.get("adminmode")),
             over_temperature=text(state.get("otp")),
             default_port=port_number(config.get("defaultport")),
             connections=tuple(_connections(data.get("connections"))),
@@ -179,47 +178,58 @@ class Hub:
         )
 
     def with_state(self, changes: dict[str, JSON]) -> Hub:
-        """Return the hub with a `newState`, which may hold only what changed, merged in."""
+        """Return the hub with a `newState` merged in. Missing keys keep their values."""
         hub = as_object(decode(self.raw))
         data = as_object(hub.get("data"))
         state = {**as_object(data.get("state")), **changes}
         return Hub.from_json({**hub, "data": {**data, "state": state}})
 
-    def updated(self, newer: Hub) -> Hub:
-        """Return the hub with all that a newer answer says; what it leaves out stays."""
+    def merged_with(self, newer: Hub) -> Hub:
+        """Return the hub with a newer response merged in. Missing keys keep their values."""
         old, new = as_object(decode(self.raw)), as_object(decode(newer.raw))
         data = {**as_object(old.get("data")), **as_object(new.get("data"))}
         return Hub.from_json({**old, **new, "data": data})
 
-    def port(self, number: int) -> Port | None:
-        """Return the port of this number, counted from 1."""
-        return self.ports[number - 1] if 1 <= number <= len(self.ports) else None
-
-    def connection(self, name: str) -> Connection | None:
-        """Return the USB connection of this name."""
-        return next((item for item in self.connections if item.name == name), None)
-
     def with_active_port(self, number: int) -> Hub:
-        """Return the hub as it is with another active port; 0 for none."""
+        """Return the hub with another active port; 0 for none."""
         return replace(
             self,
             active_port=number,
             ports=tuple(replace(port, active=port.number == number) for port in self.ports),
         )
 
+    def port(self, number: int) -> Port | None:
+        """Return a port by its number, which starts at 1."""
+        return self.ports[number - 1] if 1 <= number <= len(self.ports) else None
+
+    def connection(self, name: str) -> Connection | None:
+        """Return a USB connection by its name."""
+        return next((item for item in self.connections if item.name == name), None)
+
+    @property
+    def valid_active_port(self) -> int | None:
+        """The active port, 0 for none; None if it is unknown or not one of the hub's ports."""
+        active = self.active_port
+        return None if active is None or active > len(self.ports) else active
+
+    @property
+    def offline(self) -> bool:
+        """Whether the hub is known to have no connection to the cloud."""
+        return self.online is False
+
     @property
     def overheating(self) -> bool | None:
-        """Whether the hub says anything other than that its temperature is normal."""
+        """Whether the hub reports another temperature state than normal."""
         return None if self.over_temperature is None else self.over_temperature != "normal"
 
     @property
     def fixed_port(self) -> int | None:
-        """The number of the room system's own port, if the room system takes part."""
+        """The number of the room system's port, if the room system takes part."""
         return self.room_system_port if self.room_system else None
 
     @property
     def in_use(self) -> bool | None:
-        """Whether a port other than the room system's has a device; None if that is unknown."""
+        """Whether a device is connected to a port other than the room system's."""
         connected = [port.connected for port in self.ports if port.number != self.fixed_port]
         if any(connected):
             return True
@@ -228,10 +238,10 @@ class Hub:
 
 @dataclass(frozen=True, kw_only=True)
 class HubList:
-    """The hubs of the account, by id.
+    """The hubs of an account, by id.
 
-    `malformed` says in words what of the list could not be read. `etag` is what the server calls
-    this answer; None if it does not. `digest` tells it from any other.
+    `malformed` has an error message for each item that could not be read. `etag` is the response's
+    ETag header; None without one. `digest` is the SHA-256 of the body.
     """
 
     hubs: dict[str, Hub]
@@ -243,57 +253,29 @@ class HubList:
     def from_body(cls, body: bytes, etag: str | None = None, earlier: Self | None = None) -> Self:
         """Read `GET /api/hubs/v1`.
 
-        What is as in an earlier list is the same object: a hub, or the list as a whole. Raises
-        OperatedResponseError if it is not a list, or no hub in it can be read.
+        An unchanged hub is the same object as in the earlier list, and so is an unchanged list.
+        Raises OperatedResponseError if the body is not a list, or if no hub in it can be read.
         """
         digest = sha256(body).digest()
         if earlier and earlier.digest == digest:
             return earlier
         known = earlier.hubs if earlier else {}
-        first, changed, last = _compare(body, list(known.values()))
-        hubs = {hub.id: hub for hub in first}
+        hubs: dict[str, Hub] = {}
         malformed: list[str] = []
-        for position, item in enumerate(changed, start=len(first) + 1):
+        for position, item in enumerate(as_list(decode(body)), start=1):
             try:
-                hub = _unchanged(item, known) or Hub.from_json(item)
+                hub = _unchanged_hub(item, known) or Hub.from_json(item)
             except OperatedResponseError as err:
                 malformed.append(f"item {position}: {err}")
             else:
                 hubs.setdefault(hub.id, hub)
-        for hub in last:
-            hubs.setdefault(hub.id, hub)
         if malformed and not hubs:
             raise OperatedResponseError(malformed[0])
         return cls(hubs=hubs, malformed=tuple(malformed), etag=etag, digest=digest)
 
 
-def _compare(body: bytes, known: list[Hub]) -> tuple[list[Hub], list[JSON], list[Hub]]:
-    """Return the known hubs that a list begins with and ends with, and between what is read anew.
-
-    All of it is read if the server writes JSON in another way than `encode`.
-    """
-    begin, end = 1, len(body) - 1
-    first = last = 0
-    if body[:1] == b"[" and body[-1:] == b"]":
-        for hub in known:
-            after = begin + len(hub.raw)
-            if not body.startswith(hub.raw, begin) or body[after] != _COMMA:
-                break
-            first, begin = first + 1, after + 1
-        for hub in reversed(known[first:]):
-            start = end - len(hub.raw)
-            if start < begin or not body.startswith(hub.raw, start) or body[start - 1] != _COMMA:
-                break
-            last, end = last + 1, start - 1
-    # Two commas with nothing between are an error that only the whole shows.
-    if begin == end or not (first or last):
-        return [], as_list(decode(body)), []
-    changed = as_list(decode(b"[" + body[begin:end] + b"]")) if begin < end else []
-    return known[:first], changed, known[len(known) - last :]
-
-
-def _unchanged(json: JSON, known: dict[str, Hub]) -> Hub | None:
-    """Return the hub that was read from the same JSON, if there is one."""
+def _unchanged_hub(json: JSON, known: dict[str, Hub]) -> Hub | None:
+    """Return the known hub that was read from the same JSON; None if there is none."""
     id_ = json.get("id") if isinstance(json, dict) else None
     hub = known.get(id_) if isinstance(id_, str) else None
     return hub if hub and hub.raw == encode(json) else None
@@ -305,22 +287,22 @@ def read_spaces(json: JSON) -> tuple[Space, ...]:
 
 
 def _active_port(state: dict[str, JSON]) -> int | None:
-    """Read the active port; a state without one has none active."""
+    """Read `active`. Without the key, no port is active, unless the state is missing too."""
     if (active := state.get("active")) is None:
         return 0 if state else None
     return port_number(active)
 
 
-def _ports(json: JSON, active: int | None) -> Iterable[Port]:
-    if not isinstance(json, list) or len(json) > MAX_PORTS:
+def _ports(connected: JSON, active: int | None) -> Iterable[Port]:
+    if not isinstance(connected, list) or len(connected) > MAX_PORTS:
         return
-    for number, connected in enumerate(json, start=1):
-        yield _port(number, flag(connected), None if active is None else active == number)
+    for number, item in enumerate(connected, start=1):
+        yield _port(number, boolean(item), None if active is None else active == number)
 
 
 @cache
 def _port(number: int, connected: bool | None, active: bool | None) -> Port:
-    """Return the same object for the same facts, of which there are few: that saves memory."""
+    """Return a shared object for equal values, which saves memory."""
     return Port(number=number, connected=connected, active=active)
 
 
@@ -333,8 +315,8 @@ def _connections(json: JSON) -> Iterable[Connection]:
         connection = value or {}
         yield Connection(
             name=name,
-            # Nothing is reported of a connection that is not there.
-            connected=flag(connection.get("connected")) if connection else False,
+            # null means that nothing is connected.
+            connected=boolean(connection.get("connected")) if connection else False,
             type=text(connection.get("type")),
             direction=text(connection.get("direction")),
         )

@@ -1,4 +1,4 @@
-"""What may be shown to strangers of what the API answers, so that its shape can be told."""
+"""Redaction of API responses for diagnostics."""
 
 import re
 from typing import Final
@@ -7,8 +7,8 @@ from .values import JSON
 
 REDACTED: Final = "**REDACTED**"
 
-# Their texts come from the vendor, not from the people who use the hub.
-_HARMLESS_KEYS: Final = {
+# Keys whose strings come from the vendor and not from the customer.
+_VENDOR_KEYS: Final = {
     "direction",
     "error",
     "event",
@@ -19,7 +19,7 @@ _HARMLESS_KEYS: Final = {
     "type",
     "unit",
 }
-_HARMLESS_TEXT: Final = re.compile(
+_VENDOR_TEXT: Final = re.compile(
     # a number, perhaps with its unit
     r"[-+]?\d{1,4}([.,]\d{1,3})?\s?[%°a-zA-Z]{0,3}"
     r"|true|false|on|off|yes|no|in|out|none|null|unknown|normal|low|high|critical|idle|charging|full"
@@ -28,26 +28,26 @@ _IDENTIFYING_KEY: Final = re.compile(
     r"(id|ids|name|number|serial|mac|ip|address|email|phone|token|secret|key|code)$", re.IGNORECASE
 )
 _FIELD_NAME: Final = re.compile(r"[A-Za-z_]{1,40}\d{0,3}")
-_DEEPEST: Final = 12
+_MAX_DEPTH: Final = 12
 
 
-def redacted(json: JSON, key: str = "", depth: int = 0) -> JSON:
-    """Return the same structure without what tells who, where or which device it is.
+def redact(json: JSON, key: str = "", depth: int = 0) -> JSON:
+    """Return JSON of the same structure without values that identify a person, room or device.
 
-    Numbers, booleans and the vendor's own words stay; other texts, keys that are no names of
-    fields, and what is nested absurdly deep do not.
+    Numbers, booleans and the vendor's own words are kept. Other strings, keys that are not field
+    names, and levels below `_MAX_DEPTH` are replaced.
     """
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         return REDACTED
     if isinstance(json, dict):
         return {
-            name if _FIELD_NAME.fullmatch(name) else f"{REDACTED} {position}": redacted(
+            name if _FIELD_NAME.fullmatch(name) else f"{REDACTED} {position}": redact(
                 value, name, depth + 1
             )
             for position, (name, value) in enumerate(json.items(), start=1)
         }
     if isinstance(json, list):
-        return [redacted(item, key, depth + 1) for item in json]
+        return [redact(item, key, depth + 1) for item in json]
     return json if _is_harmless(json, key) else REDACTED
 
 
@@ -55,7 +55,7 @@ def _is_harmless(value: JSON, key: str) -> bool:
     if value is None or value == "" or isinstance(value, bool):
         return True
     if isinstance(value, str):
-        return key in _HARMLESS_KEYS or (
-            not _IDENTIFYING_KEY.search(key) and _HARMLESS_TEXT.fullmatch(value) is not None
+        return key in _VENDOR_KEYS or (
+            not _IDENTIFYING_KEY.search(key) and _VENDOR_TEXT.fullmatch(value) is not None
         )
     return not _IDENTIFYING_KEY.search(key)

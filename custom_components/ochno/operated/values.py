@@ -1,10 +1,13 @@
-"""Reading values out of JSON, whatever it holds.
+"""Readers for single JSON values of the API.
 
-Every reader takes anything; what can't be read is None, but for the two that raise.
+Most of the API's shape is inferred, so the readers accept any JSON. A value of another type than
+expected is read as None. Only `decode`, `as_object` and `as_list` raise errors.
 """
 
-from collections.abc import Iterable
-import json as lenient
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+import json as stdlib_json
+import math
 from typing import Final
 
 import orjson
@@ -13,29 +16,30 @@ from .errors import OperatedResponseError
 
 type JSON = bool | int | float | str | list[JSON] | dict[str, JSON] | None
 
-# The largest room known has 10 ports; anything far beyond is not a number of ports.
+# The largest known room has 10 ports. A longer list is not a list of ports.
 MAX_PORTS: Final = 64
-# Home Assistant and logs show these texts; nothing the vendor names is longer.
-_MAX_TEXT: Final = 200
+# Home Assistant and the log show these texts. The vendor's names are shorter.
+_MAX_TEXT_LENGTH: Final = 200
 
 
 def decode(body: bytes) -> JSON:
-    """Read JSON. Raises OperatedResponseError if it is none.
+    """Decode a JSON document.
 
-    Half a surrogate pair in a text becomes U+FFFD, and a number beyond all bounds null: orjson
-    refuses the whole answer for one of them, and one hub must not take the others with it.
+    A lone surrogate becomes U+FFFD, and a number out of range becomes None. Raises
+    OperatedResponseError if the body is not JSON.
     """
-    answer: JSON
+    document: JSON
     try:
         try:
-            answer = orjson.loads(body)
+            document = orjson.loads(body)
         except orjson.JSONDecodeError:
-            read = lenient.loads(body.decode(), parse_int=_number, parse_float=_number)
-            utf_16 = lenient.dumps(read, ensure_ascii=False).encode("utf-16", "surrogatepass")
-            answer = orjson.loads(utf_16.decode("utf-16", "replace"))
+            # orjson rejects a whole list of hubs for one lone surrogate or huge number.
+            parsed = stdlib_json.loads(body.decode(), parse_int=_number, parse_float=_number)
+            utf_16 = stdlib_json.dumps(parsed, ensure_ascii=False).encode("utf-16", "surrogatepass")
+            document = orjson.loads(utf_16.decode("utf-16", "replace"))
     except (ValueError, RecursionError) as err:
         raise OperatedResponseError("not JSON") from err
-    return answer
+    return document
 
 
 def _number(digits: str) -> int | float | None:
@@ -47,31 +51,31 @@ def _number(digits: str) -> int | float | None:
 
 
 def encode(json: JSON) -> bytes:
-    """Write JSON that `decode` can read again, however deep it is nested."""
+    """Encode JSON. Documents that are nested too deeply for orjson are supported."""
     try:
         return orjson.dumps(json)
     except orjson.JSONEncodeError:
-        return lenient.dumps(json).encode()
+        return stdlib_json.dumps(json).encode()
 
 
 def as_object(json: JSON) -> dict[str, JSON]:
-    """Read an object; nothing is an empty one. Raises OperatedResponseError."""
+    """Return an object; null counts as an empty one. Raises OperatedResponseError otherwise."""
     if json is None:
         return {}
     if not isinstance(json, dict):
-        raise OperatedResponseError(f"{_kind(json)} where an object belongs")
+        raise OperatedResponseError(f"expected an object, got {_type_name(json)}")
     return json
 
 
 def as_list(json: JSON) -> list[JSON]:
-    """Read a list. Raises OperatedResponseError."""
+    """Return a list. Raises OperatedResponseError otherwise."""
     if not isinstance(json, list):
-        raise OperatedResponseError(f"{_kind(json)} where a list belongs")
+        raise OperatedResponseError(f"expected a list, got {_type_name(json)}")
     return json
 
 
-def _kind(json: JSON) -> str:
-    """Name the JSON type, for messages that must not repeat the value."""
+def _type_name(json: JSON) -> str:
+    """Return the name of the JSON type, for error messages that must not contain the value."""
     match json:
         case None:
             return "null"
@@ -80,7 +84,7 @@ def _kind(json: JSON) -> str:
         case int() | float():
             return "a number"
         case str():
-            return "a text"
+            return "a string"
         case list():
             return "a list"
         case _:
@@ -88,42 +92,73 @@ def _kind(json: JSON) -> str:
 
 
 def text(json: JSON) -> str | None:
-    """Read a text that is safe to show: one line, printable, not empty."""
+    """Return a string or an integer as one printable line of at most 200 characters.
+
+    None if the value has another type or nothing printable is left.
+    """
     if isinstance(json, int) and not isinstance(json, bool):
         json = str(json)
     if not isinstance(json, str):
         return None
-    printable = "".join(char if char.isprintable() else " " for char in json[:_MAX_TEXT])
+    printable = "".join(char if char.isprintable() else " " for char in json[:_MAX_TEXT_LENGTH])
     return printable.strip() or None
 
 
 def identifier(json: JSON) -> str | None:
-    """Read an id, which must reach the server as it is; None if it is not fit for that."""
+    """Return an id that can be sent back to the server unchanged; None otherwise."""
     read = text(json)
-    # Dots alone would walk up the path of a URL; U+FFFD stands for what could not be read.
+    # An id of dots would change the path of the URL. U+FFFD replaces a character that was lost.
     if read is None or not read.strip(".") or "\ufffd" in read:
         return None
     return read if read == json or isinstance(json, int) else None
 
 
 def first_text(*candidates: JSON) -> str | None:
-    """Read the first that is a text."""
+    """Return the first candidate that `text` can read; None if there is none."""
     return next((read for json in candidates if (read := text(json)) is not None), None)
 
 
-def texts(json: JSON) -> Iterable[str]:
-    """Read a list of texts, or a single one."""
+def texts(json: JSON) -> list[str]:
+    """Return the readable texts of a list, or of a single value."""
     items = json if isinstance(json, list) else [json]
     return [read for item in items if (read := text(item)) is not None]
 
 
-def flag(json: JSON) -> bool | None:
-    """Read a boolean, which the API also writes as 0 and 1."""
+def boolean(json: JSON) -> bool | None:
+    """Return a boolean. The API also uses the numbers 0 and 1."""
     return bool(json) if isinstance(json, (bool, int)) else None
 
 
 def port_number(json: JSON) -> int | None:
-    """Read a port number; 0 is none."""
+    """Return a port number from 0 (no port) to MAX_PORTS."""
     if isinstance(json, bool) or not isinstance(json, int) or not 0 <= json <= MAX_PORTS:
         return None
     return json
+
+
+def seconds_from_now(value: object) -> float | None:
+    """Return a duration in seconds, from a number, a numeric string, or a date.
+
+    A date is ISO 8601 or an internet date (RFC 5322), in UTC if it has no time zone. The result
+    is negative for a date in the past.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        date = _date(str(value))
+        return None if date is None else (date - datetime.now(UTC)).total_seconds()
+    except OverflowError:
+        return None
+    return seconds if math.isfinite(seconds) else None
+
+
+def _date(value: str) -> datetime | None:
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            date = parse(value)
+        except ValueError:
+            continue
+        return date if date.tzinfo else date.replace(tzinfo=UTC)
+    return None

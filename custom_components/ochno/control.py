@@ -1,0 +1,188 @@
+"""Commands: switch the active port of a hub, with an optimistic state until it is confirmed."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from typing import Final
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import OAuth2TokenRequestBaseError, ServiceValidationError
+
+from .const import DOMAIN
+from .coordinator import OchnoCoordinator
+from .operated.client import OperatedClient
+from .operated.errors import (
+    OperatedError,
+    OperatedForbiddenError,
+    OperatedRateLimitError,
+    OperatedUnauthorizedError,
+)
+from .operated.models import Hub
+from .problems import (
+    async_create_issue,
+    async_delete_issue,
+    command_failed,
+    command_superseded,
+)
+
+# Seconds that the optimistic state lasts without a confirmation.
+COMMAND_TIMEOUT: Final = 10
+# Seconds between the requests for confirmation. The first one comes too early to confirm, but it
+# returns the active port from before the command.
+CONFIRM_INTERVALS: Final = (0, 0.5, 0.5, 1, 2)
+
+
+@dataclass(eq=False, kw_only=True)
+class _Command:
+    """A port to activate.
+
+    `sent_after` is the number of the last request that began before the command was sent; None if
+    it was not sent yet. `done` is set when a report confirmed or contradicted the command.
+    """
+
+    port: int
+    sent_after: int | None = None
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class _PendingCommands:
+    """The unfinished commands of one hub, oldest first.
+
+    The cloud applies a command some time after it accepted it. Until then it reports the previous
+    port, which does not contradict the command. A third port means that somebody pressed a button
+    in the room. The first report is an exception, because the known port may be outdated.
+    """
+
+    def __init__(self, reported_port: int | None) -> None:
+        self.reported_port = reported_port
+        # Held while a command is sent, which keeps the commands in order.
+        self.send_lock = asyncio.Lock()
+        self._reported = False
+        self._commands: list[_Command] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._commands)
+
+    @property
+    def optimistic_port(self) -> int | None:
+        """The port of the newest command that is not done; None if there is none."""
+        pending = self._not_done
+        return pending[-1].port if pending else None
+
+    def add(self, port: int) -> _Command:
+        """Add a command for a port."""
+        command = _Command(port=port)
+        self._commands.append(command)
+        return command
+
+    def remove(self, command: _Command) -> None:
+        """Remove a command, done or not."""
+        self._commands.remove(command)
+
+    def handle_report(self, hub: Hub, request: int) -> None:
+        """Mark the commands as done that a report confirms or contradicts."""
+        before, active = self.reported_port, hub.active_port
+        self.reported_port = active
+        sent = [
+            command
+            for command in self._not_done
+            if command.sent_after is not None and command.sent_after < request
+        ]
+        ports = [command.port for command in sent]
+        # If a later command returns to the previous port, that port confirms nothing yet.
+        if active in ports and not (active == before and ports.index(active) > 0):
+            done = sent[: ports.index(active) + 1]
+        elif active != before and self._reported:
+            done = self._not_done
+        else:
+            done = []
+        for command in done:
+            command.done.set()
+        self._reported = True
+
+    @property
+    def _not_done(self) -> list[_Command]:
+        return [command for command in self._commands if not command.done.is_set()]
+
+
+class OchnoControl:
+    """Commands to the hubs of one account."""
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: ConfigEntry,
+        client: OperatedClient,
+        coordinator: OchnoCoordinator,
+    ) -> None:
+        self._hass = hass
+        self._entry = entry
+        self._client = client
+        self._coordinator = coordinator
+        self._pending: dict[str, _PendingCommands] = {}
+
+    def hub(self, hub_id: str) -> Hub:
+        """Return a hub with the optimistic state of its pending commands."""
+        hub = self._coordinator.data[hub_id]
+        pending = self._pending.get(hub_id)
+        if pending is None or (port := pending.optimistic_port) is None:
+            return hub
+        return hub.with_active_port(port)
+
+    async def async_set_active_port(self, hub_id: str, port: int) -> None:
+        """Activate a port, 0 for none; return when the cloud reports it or a button was pressed.
+
+        The port is shown as active immediately. Raises HomeAssistantError if that fails.
+        """
+        hub = self._coordinator.data[hub_id]
+        if not 0 <= port <= len(hub.ports):
+            raise ServiceValidationError(
+                translation_domain=DOMAIN,
+                translation_key="unknown_port",
+                translation_placeholders={"hub": hub.name, "port": str(port)},
+            )
+        if (pending := self._pending.get(hub_id)) is None:
+            pending = self._pending[hub_id] = _PendingCommands(hub.active_port)
+            self._coordinator.async_set_report_listener(hub_id, pending.handle_report)
+        command = pending.add(port)
+        self._coordinator.async_update_hub_listeners(hub_id)
+        try:
+            async with asyncio.timeout(COMMAND_TIMEOUT):
+                async with pending.send_lock:
+                    if command.done.is_set():
+                        raise command_superseded(hub, port)
+                    command.sent_after = self._coordinator.last_request
+                    await self._client.set_active_port(hub_id, port)
+                async_delete_issue(self._hass, self._entry, "control_scope_missing")
+                await self._async_confirm(hub_id, command)
+        except (TimeoutError, OperatedError, OAuth2TokenRequestBaseError) as err:
+            if isinstance(err, TimeoutError) and pending.reported_port == port:
+                return
+            if isinstance(err, OperatedUnauthorizedError):
+                self._entry.async_start_reauth(self._hass)
+            if isinstance(err, OperatedForbiddenError):
+                async_create_issue(self._hass, self._entry, "control_scope_missing")
+            raise command_failed(err, hub) from err
+        finally:
+            pending.remove(command)
+            if not pending:
+                del self._pending[hub_id]
+                self._coordinator.async_set_report_listener(hub_id, None)
+            self._coordinator.async_update_hub_listeners(hub_id)
+
+    async def _async_confirm(self, hub_id: str, command: _Command) -> None:
+        """Fetch the hub until a report confirms or contradicts the command."""
+        intervals = chain(CONFIRM_INTERVALS, repeat(CONFIRM_INTERVALS[-1]))
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(next(intervals)):
+                    await command.done.wait()
+                    return
+            # The next poll reports an error that lasts.
+            with suppress(OperatedError, OAuth2TokenRequestBaseError):
+                try:
+                    await self._coordinator.async_refresh_hub(hub_id)
+                except OperatedRateLimitError:
+                    await command.done.wait()

@@ -1,0 +1,49 @@
+"""Names of the account's spaces (rooms)."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final
+
+from homeassistant.util import dt as dt_util
+
+from .const import LOGGER
+from .operated.client import OperatedClient
+from .operated.errors import OperatedError
+from .operated.models import Hub
+
+UPDATE_INTERVAL: Final = timedelta(hours=1)
+RETRY_INTERVAL: Final = timedelta(minutes=5)
+
+
+class SpaceNames:
+    """Cache of the space names. They only set the areas of devices, so errors are not urgent."""
+
+    def __init__(self, client: OperatedClient) -> None:
+        self.names: dict[str, str] = {}
+        self._client = client
+        # Requested already. An id that no space has must not cause a request at each poll.
+        self._requested_ids: set[str] = set()
+        self._next_update = dt_util.utcnow()
+
+    @property
+    def update_due(self) -> bool:
+        """Return whether the hourly update is due."""
+        return dt_util.utcnow() >= self._next_update
+
+    async def async_update(self, hubs: Iterable[Hub]) -> None:
+        """Fetch the names if the hourly update is due or a hub has a new space id.
+
+        Errors of the API are logged. Raises only the errors of the token source.
+        """
+        space_ids = {space_id for hub in hubs for space_id in hub.space_ids}
+        if not self.update_due and space_ids <= self._requested_ids:
+            return
+        self._requested_ids = space_ids
+        self._next_update = dt_util.utcnow() + UPDATE_INTERVAL
+        try:
+            spaces = await self._client.spaces()
+        except OperatedError as err:
+            LOGGER.debug("Could not fetch the spaces: %r", err)
+            self._next_update = dt_util.utcnow() + RETRY_INTERVAL
+            return
+        self.names = {space.id: space.name for space in spaces}

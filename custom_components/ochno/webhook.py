@@ -1,0 +1,182 @@
+"""Webhook of one config entry: receives deliveries, verifies them, and updates the coordinator."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+import hmac
+from typing import Final
+
+from aiohttp.web import Request, RequestPayloadError
+
+from homeassistant.components import webhook
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant
+from homeassistant.exceptions import OAuth2TokenRequestBaseError
+from homeassistant.helpers.event import async_call_later
+from homeassistant.helpers.network import NoURLAvailableError
+from homeassistant.util import dt as dt_util
+
+from . import cloudhook
+from .const import DOMAIN, LOGGER
+from .coordinator import OchnoCoordinator
+from .operated.delivery import EVENTS, Delivery
+from .operated.errors import OperatedError, OperatedResponseError
+from .operated.models import Hub
+from .operated.values import JSON
+
+# Deliveries about one hub often arrive together. One fetch after this time covers them.
+FETCH_DELAY: Final = timedelta(seconds=1)
+# If more hubs are due, one list is fetched instead.
+_MAX_SINGLE_FETCHES: Final = 4
+_MAX_BODY: Final = 256 * 1024
+# Limit for events that are not documented. The documented ones are always kept.
+_MAX_KEPT_EVENTS: Final = 10
+_TOKEN_NAMES: Final = ("verificationtoken", "xverificationtoken")
+
+
+class OchnoWebhook:
+    """Webhook of one config entry.
+
+    `last_delivery` is the time of the last accepted delivery. `unapplied` has the last delivery
+    of each event that did not contain the state of a known hub; diagnostics show it.
+    """
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: ConfigEntry,
+        coordinator: OchnoCoordinator,
+        on_delivery: Callable[[str], None],
+    ) -> None:
+        """Call `on_delivery` with the hub id of each accepted delivery."""
+        self.last_delivery: datetime | None = None
+        self.unapplied: dict[str | None, JSON] = {}
+        self._hass = hass
+        self._entry = entry
+        self._coordinator = coordinator
+        self._on_delivery = on_delivery
+        self._webhook_id = ""
+        self._verification_token: str | None = None
+        self._due_hub_ids: set[str] = set()
+        self._cancel_fetch: CALLBACK_TYPE | None = None
+
+    def async_register(self, webhook_id: str) -> None:
+        """Register the webhook. Deliveries are dropped until `accept` is called."""
+        self._webhook_id = webhook_id
+        webhook.async_register(
+            self._hass,
+            DOMAIN,
+            self._entry.title,
+            webhook_id,
+            self._handle_request,
+            allowed_methods=("POST",),
+        )
+
+    def async_unregister(self) -> None:
+        """Unregister the webhook."""
+        webhook.async_unregister(self._hass, self._webhook_id)
+
+    def accept(self, verification_token: str | None) -> None:
+        """Accept deliveries with this verification token, or without one; None drops all."""
+        self._verification_token = verification_token
+
+    def async_stop(self) -> None:
+        """Drop all deliveries from now on, and cancel a fetch that is due."""
+        self.accept(None)
+        if self._cancel_fetch is not None:
+            self._cancel_fetch()
+            self._cancel_fetch = None
+
+    async def async_public_url(self) -> str | None:
+        """Return the webhook's public https URL; None if there is none."""
+        if url := await cloudhook.async_get_or_create_url(self._hass, self._webhook_id):
+            return url
+        try:
+            url = webhook.async_generate_url(self._hass, self._webhook_id, allow_internal=False)
+        except NoURLAvailableError:
+            return None
+        return url if url.startswith("https://") else None
+
+    async def _handle_request(self, hass: HomeAssistant, webhook_id: str, request: Request) -> None:
+        """Handle a delivery. The response is always 200 with an empty body."""
+        if (verification_token := self._verification_token) is None:
+            return
+        try:
+            delivery = Delivery.from_body(await _read_body(request))
+        except (RequestPayloadError, OperatedResponseError) as err:
+            LOGGER.debug("%s: dropped a delivery: %s", self._entry.title, err)
+            return
+        if not all(
+            hmac.compare_digest(token.encode(errors="replace"), verification_token.encode())
+            for token in _sent_tokens(delivery, request)
+        ):
+            LOGGER.debug("%s: dropped a delivery with a wrong token", self._entry.title)
+            return
+        self.last_delivery = dt_util.utcnow()
+        hub = self._find_hub(delivery)
+        if hub is None:
+            self._keep(delivery)
+            self._entry.async_create_background_task(
+                hass, self._coordinator.async_request_refresh(), "Ochno refresh"
+            )
+            return
+        self._on_delivery(hub.id)
+        if delivery.new_state is None:
+            self._keep(delivery)
+        else:
+            self._coordinator.async_merge_state(hub.id, delivery.new_state)
+        self._schedule_fetch(hub.id)
+
+    def _find_hub(self, delivery: Delivery) -> Hub | None:
+        hubs = self._coordinator.data
+        if delivery.hub_id in hubs:
+            return hubs[delivery.hub_id]
+        if (serial := delivery.serial_number) is None:
+            return None
+        return next((hub for hub in hubs.values() if hub.serial_number == serial), None)
+
+    def _keep(self, delivery: Delivery) -> None:
+        kept = self.unapplied
+        if delivery.event in (*EVENTS, *kept) or len(kept) < _MAX_KEPT_EVENTS:
+            kept[delivery.event] = delivery.raw
+
+    def _schedule_fetch(self, hub_id: str) -> None:
+        """Fetch a hub soon: a delivery may contain only a part of its state."""
+        self._due_hub_ids.add(hub_id)
+        if self._cancel_fetch is None:
+            self._cancel_fetch = async_call_later(self._hass, FETCH_DELAY, self._async_fetch_due)
+
+    async def _async_fetch_due(self, _now: datetime) -> None:
+        self._cancel_fetch = None
+        due, self._due_hub_ids = self._due_hub_ids, set()
+        if len(due) > _MAX_SINGLE_FETCHES:
+            await self._coordinator.async_refresh()
+            return
+        for hub_id in due:
+            # The next poll reports an error that lasts.
+            with suppress(OperatedError, OAuth2TokenRequestBaseError):
+                await self._coordinator.async_refresh_hub(hub_id)
+
+
+async def _read_body(request: Request) -> bytes:
+    """Read the body. Raises OperatedResponseError if it is longer than `_MAX_BODY`."""
+    body = bytearray()
+    # A cloudhook's request returns a new stream each time its content is read.
+    content = request.content
+    while chunk := await content.read(_MAX_BODY):
+        body += chunk
+        if len(body) > _MAX_BODY:
+            raise OperatedResponseError("delivery too long")
+    return bytes(body)
+
+
+def _sent_tokens(delivery: Delivery, request: Request) -> list[str]:
+    """Return all verification tokens of a delivery, from the body, headers and query."""
+    return [
+        *delivery.verification_tokens,
+        *(
+            value
+            for name, value in (*request.headers.items(), *request.query.items())
+            if name.lower().replace("-", "").replace("_", "") in _TOKEN_NAMES
+        ),
+    ]
