@@ -1,4 +1,4 @@
-"""Automations as a user writes them, and what they are told."""
+"""Helpers that set up automations with the triggers and conditions of the integration."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,60 +20,57 @@ from .home import Home
 
 type Config = dict[str, Any]
 
-# What every trigger has, whoever made it.
-COMMON = {"id", "idx", "alias", "platform", "description"}
+# Trigger variables that Home Assistant adds to every trigger.
+COMMON_VARIABLES = {"id", "idx", "alias", "platform", "description"}
 
 
 @dataclass
 class Automation:
-    """An automation that does nothing but tell its trigger's variables."""
+    """Automation that records the trigger variables of each run."""
 
     calls: list[ServiceCall]
 
-    @property
-    def told(self) -> list[Config]:
-        """What each run since the last look was told, without what every trigger has."""
-        told = [dict(call.data["trigger"]) for call in self.calls]
+    def pop_trigger_variables(self) -> list[Config]:
+        """Return the trigger variables of each run since the last call, without common ones."""
+        runs: list[Config] = [call.data["trigger"] for call in self.calls]
         self.calls.clear()
-        return [{key: one[key] for key in one.keys() - COMMON} for one in told]
+        return [{key: run[key] for key in run.keys() - COMMON_VARIABLES} for run in runs]
 
-    @property
-    def ports(self) -> list[Any]:
-        """The ports that the runs since the last look were told."""
-        return [one["port"] for one in self.told]
+    def pop_ports(self) -> list[int | None]:
+        """Return the variable `port` of each run since the last call."""
+        return [variables["port"] for variables in self.pop_trigger_variables()]
 
-    @property
-    def hubs(self) -> list[Any]:
-        """The hubs that the runs since the last look were told."""
-        return [one["hub"] for one in self.told]
+    def pop_hubs(self) -> list[str]:
+        """Return the variable `hub` of each run since the last call."""
+        return [variables["hub"] for variables in self.pop_trigger_variables()]
 
 
-async def automate(
+async def create_automation(
     home: Home, trigger: str, target: Config, action: Config | None = None, **options: Any
 ) -> Automation:
-    """Set up an automation with one trigger, that may do something of its own as well."""
-    calls = async_mock_service(home.hass, "test", "tell")
-    tell = {"action": "test.tell", "data": {"trigger": "{{ trigger }}"}}
+    """Set up an automation with one trigger and, if given, an additional action."""
+    calls = async_mock_service(home.hass, "test", "record")
+    record = {"action": "test.record", "data": {"trigger": "{{ trigger }}"}}
     automation = {
         "alias": "Test",
         "mode": "parallel",
         "triggers": [{"trigger": f"ochno.{trigger}", "target": target, "options": options}],
-        "actions": [tell, *([action] if action else [])],
+        "actions": [record, *([action] if action else [])],
     }
     assert await async_setup_component(home.hass, "automation", {"automation": [automation]})
-    await home.settle()
+    await home.wait_until_idle()
     return Automation(calls)
 
 
-def condition(key: str, target: Config, **options: Any) -> Config:
-    """Write down a condition."""
+def condition_config(key: str, target: Config, **options: Any) -> Config:
+    """Return the configuration of a condition."""
     return {"condition": f"ochno.{key}", "target": target, "options": options}
 
 
-async def automate_conditions(
+async def create_condition_automations(
     home: Home, *conditions: Config
 ) -> Callable[[], Awaitable[list[bool]]]:
-    """Set up an automation for each condition; return a function that tells which pass."""
+    """Set up an automation per condition; return a function that checks all conditions."""
     calls = async_mock_service(home.hass, "test", "pass")
     automations = [
         {
@@ -85,20 +82,20 @@ async def automate_conditions(
         for number, config in enumerate(conditions)
     ]
     assert await async_setup_component(home.hass, "automation", {"automation": automations})
-    await home.settle()
+    await home.wait_until_idle()
 
-    async def passing() -> list[bool]:
+    async def check_conditions() -> list[bool]:
         home.hass.bus.async_fire("check")
-        await home.settle()
+        await home.wait_until_idle()
         passed = {call.data["number"] for call in calls}
         calls.clear()
         return [number in passed for number in range(len(conditions))]
 
-    return passing
+    return check_conditions
 
 
-def target(home: Home, kind: str, platform: str, hub: str, key: str) -> Config:
-    """Target a hub in one of the ways that there are."""
+def target_config(home: Home, kind: str, platform: str, hub: str, key: str) -> Config:
+    """Return the configuration of a target that contains one entity of a hub."""
     device = home.device(hub)
     assert device is not None
     devices, entities = dr.async_get(home.hass), er.async_get(home.hass)
@@ -128,7 +125,7 @@ def target(home: Home, kind: str, platform: str, hub: str, key: str) -> Config:
     return {"label_id": label}
 
 
-def areas(home: Home, *hubs: str) -> Config:
-    """Target hubs by their areas."""
+def area_target_config(home: Home, *hubs: str) -> Config:
+    """Return the configuration of a target with the areas of hubs."""
     devices = [home.device(hub) for hub in hubs]
     return {"area_id": [device.area_id for device in devices if device]}

@@ -1,4 +1,4 @@
-"""Home Assistant and the simulator, both real, on loopback."""
+"""Fixtures: Home Assistant and the simulator, which use real HTTP on the loopback interface."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -15,39 +15,39 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.setup import async_setup_component
 
-from .canaries import Canaries
-from .home import FRONTEND, Home
+from .home import FRONTEND_URL, Home
+from .secret_leaks import SecretLeakDetector
 from .simulator import Simulator
 
-# aiohttp's access log fails at times that are frozen.
+# The access log of aiohttp fails while time is frozen.
 logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-# The tests' stand-in for the disk logs whatever is written, tokens included.
+# The storage mock logs the data that it writes, including tokens.
 logging.getLogger("pytest_homeassistant_custom_component.common").setLevel(logging.WARNING)
-# The canaries read all of the log; what pytest shows of it is from `log_level` on.
+# SecretLeakDetector needs all log records. `log_level` limits what pytest shows.
 logging.getLogger().setLevel(logging.DEBUG)
 
 
 @pytest.fixture(autouse=True)
-def canaries() -> Iterator[Canaries]:
-    """Fail every test in which a secret is seen outside."""
-    with Canaries() as canaries:
-        yield canaries
-    assert canaries.found() == []
+def leak_detector() -> Iterator[SecretLeakDetector]:
+    """Return the detector that fails a test if a secret leaks."""
+    with SecretLeakDetector() as leak_detector:
+        yield leak_detector
+    assert leak_detector.find_leaks() == []
 
 
 @pytest.fixture(autouse=True)
 def _custom_integrations(enable_custom_integrations: None) -> None:
-    """Let Home Assistant find the integration."""
+    """Enable custom integrations in all tests."""
 
 
 @pytest.fixture(autouse=True)
 def enable_event_loop_debug() -> None:
-    """Leave asyncio's debug mode off: it watches for threads, and takes half of the time."""
+    """Keep the debug mode of asyncio off, because it doubles the duration of the tests."""
 
 
 @pytest.fixture
 def hass_config_dir(tmp_path: Path) -> str:
-    """Use an empty folder, so that `custom_components` is the project's own."""
+    """Return an empty folder, so that `custom_components` is the one of this repository."""
     return str(tmp_path)
 
 
@@ -55,11 +55,11 @@ def hass_config_dir(tmp_path: Path) -> str:
 async def hass_access_token(
     hass: HomeAssistant, hass_admin_user: MockUser, hass_admin_credential: Credentials
 ) -> str:
-    """Let the user stay signed in to Home Assistant for all the hours that a test lets pass."""
+    """Return an access token that does not expire when a test advances time."""
     await hass.auth.async_link_user(hass_admin_user, hass_admin_credential)
     token = await hass.auth.async_create_refresh_token(
         hass_admin_user,
-        FRONTEND,
+        FRONTEND_URL,
         credential=hass_admin_credential,
         access_token_expiration=timedelta(days=30),
     )
@@ -67,11 +67,13 @@ async def hass_access_token(
 
 
 @pytest.fixture
-async def simulator(socket_enabled: None, canaries: Canaries) -> AsyncIterator[Simulator]:
-    """Ochno Operated, running."""
+async def simulator(
+    socket_enabled: None, leak_detector: SecretLeakDetector
+) -> AsyncIterator[Simulator]:
+    """Return a running simulator of Ochno Operated."""
     async with Simulator() as simulator:
         yield simulator
-    canaries.watch(simulator)
+    leak_detector.record_simulator(simulator)
 
 
 @pytest.fixture
@@ -80,9 +82,9 @@ async def home(
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     freezer: FrozenDateTimeFactory | None,
-    canaries: Canaries,
+    leak_detector: SecretLeakDetector,
 ) -> AsyncIterator[Home]:
-    """Home Assistant without the integration."""
+    """Return the driver of a Home Assistant in which the integration is not set up yet."""
     for component in (
         "config",
         "application_credentials",
@@ -91,13 +93,13 @@ async def home(
         "system_health",
     ):
         assert await async_setup_component(hass, component, {})
-    yield Home(hass, await hass_client(), simulator, freezer, canaries)
-    # Home Assistant stops without faults, whatever became of the test.
+    yield Home(hass, await hass_client(), simulator, freezer, leak_detector)
+    # Home Assistant must be able to shut down after a test that injected faults.
     simulator.clear_faults()
-    canaries.look_at(hass)
+    leak_detector.record_home_assistant(hass)
 
 
 @pytest.fixture
 async def entry(home: Home) -> ConfigEntry:
-    """Link the first account through the dialog."""
-    return await home.link()
+    """Link the first account and return its config entry."""
+    return await home.link_account()

@@ -36,14 +36,14 @@ def others(home: Home) -> dict[str, str]:
 )
 async def test_access_decides_the_scopes(home: Home, access: str, scopes: str) -> None:
     await home.add_credentials()
-    step = await home.submit(await home.start(), server=home.simulator.url, access=access)
+    step = await home.submit_form(await home.start_flow(), server=home.simulator.url, access=access)
     query = URL(step["url"], encoded=True).raw_query_string
     assert f"scope={scopes}" in query.replace("%3A", ":").split("&")
 
 
 async def test_read_only_is_the_default(home: Home) -> None:
     await home.add_credentials()
-    step = await home.start()
+    step = await home.start_flow()
     [field] = [field for field in step["data_schema"] if field["name"] == "access"]
     assert field["default"] == "read"
 
@@ -55,7 +55,7 @@ async def test_read_only_is_the_default(home: Home) -> None:
 async def test_access_decides_the_entities(
     home: Home, access: str, present: set[tuple[str, str]], absent: set[tuple[str, str]]
 ) -> None:
-    await home.link(access=access)
+    await home.link_account(access=access)
     assert there(home, present | absent) == present
 
 
@@ -65,13 +65,13 @@ async def test_reconfigure_changes_access_either_way(home: Home, entry: ConfigEn
     assert boardroom is not None
     dr.async_get(home.hass).async_update_device(boardroom.id, name_by_user="The big one")
 
-    step = await home.reconfigure(access="control")
+    step = await home.run_reconfigure_flow(access="control")
     assert step["reason"] == "reconfigure_successful"
     assert entry.state is ConfigEntryState.LOADED
     assert there(home, READ_ONLY | CONTROL_ONLY) == CONTROL_ONLY
     assert others(home) == before
 
-    step = await home.reconfigure(access="read")
+    step = await home.run_reconfigure_flow(access="read")
     assert step["reason"] == "reconfigure_successful"
     assert there(home, READ_ONLY | CONTROL_ONLY) == READ_ONLY
     assert others(home) == before
@@ -81,8 +81,8 @@ async def test_reconfigure_changes_access_either_way(home: Home, entry: ConfigEn
 
 
 async def test_reconfigure_shows_the_present_choice(home: Home) -> None:
-    entry = await home.link(access="control")
-    step = await home.start(entry_id=entry.entry_id)
+    entry = await home.link_account(access="control")
+    step = await home.start_flow(entry_id=entry.entry_id)
     suggested = {
         field["name"]: field["description"]["suggested_value"] for field in step["data_schema"]
     }
@@ -90,11 +90,11 @@ async def test_reconfigure_shows_the_present_choice(home: Home) -> None:
 
 
 async def test_signing_in_again_keeps_the_access(home: Home) -> None:
-    entry = await home.link(access="control")
+    entry = await home.link_account(access="control")
     home.simulator.revoke_access()
     await home.poll()
     [flow] = home.hass.config_entries.flow.async_progress()
-    step = await home.sign_in(await home.submit({"flow_id": flow["flow_id"]}))
+    step = await home.sign_in(await home.submit_form({"flow_id": flow["flow_id"]}))
     assert step["reason"] == "reauth_successful"
     assert entry.data["access"] == "control"
     assert there(home, READ_ONLY | CONTROL_ONLY) == CONTROL_ONLY
@@ -102,26 +102,28 @@ async def test_signing_in_again_keeps_the_access(home: Home) -> None:
 
 async def test_application_without_the_scope_is_told_which_box_to_tick(home: Home) -> None:
     await home.add_credentials("read-only-app", "read-only-secret")
-    step = await home.add(access="control")
+    step = await home.run_user_flow(access="control")
     assert (step["type"], step["reason"]) == ("abort", "control_scope_missing")
     assert step["description_placeholders"]["scopes"].endswith("hubs:write")
-    step = await home.add(access="read")
+    step = await home.run_user_flow(access="read")
     assert step["type"] == "create_entry"
 
 
 async def test_scope_that_the_vendor_leaves_out_is_noticed(home: Home) -> None:
     await home.add_credentials()
-    step = await home.submit(await home.start(), server=home.simulator.url, access="control")
+    step = await home.submit_form(
+        await home.start_flow(), server=home.simulator.url, access="control"
+    )
     location = await home.simulator.approve(
         step["url"].replace("%20hubs%3Awrite", "").replace("%20hubs:write", "")
     )
-    step = await home.come_back(step, location)
+    step = await home.follow_redirect(step, location)
     assert (step["type"], step["reason"]) == ("abort", "control_scope_missing")
 
 
 async def test_vendor_that_does_not_tell_the_scopes_is_trusted(home: Home) -> None:
     home.simulator.settings.scope_in_answer = False
-    entry = await home.link(access="control")
+    entry = await home.link_account(access="control")
     assert entry.state is ConfigEntryState.LOADED
 
 
@@ -130,7 +132,7 @@ async def test_account_of_many_hubs_begins_with_the_entities_that_matter(
     home: Home, monkeypatch: pytest.MonkeyPatch, access: str
 ) -> None:
     monkeypatch.setattr("custom_components.ochno.entity.MANY_HUBS", 3)
-    await home.link(access=access)
+    await home.link_account(access=access)
     hub = home.simulator.hub("Boardroom").id
     registry = er.async_get(home.hass)
     enabled = {
@@ -148,6 +150,6 @@ async def test_account_of_fewer_hubs_begins_with_all_that_people_use(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("custom_components.ochno.entity.MANY_HUBS", 4)
-    await home.link(access="control")
+    await home.link_account(access="control")
     assert home.state("switch", "Boardroom", "port_1") == "on"
     assert home.state("binary_sensor", "Boardroom", "admin_mode") == "off"

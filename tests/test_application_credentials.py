@@ -83,7 +83,7 @@ async def test_redirect_uri_in_the_dialog_is_the_one_that_is_used(
     await async_process_ha_core_config(home.hass, {"external_url": "https://example.com"})
     shown = await placeholders(hass_ws_client, home)
     await home.add_credentials()
-    step = await home.submit(await home.start(), server=home.simulator.url)
+    step = await home.submit_form(await home.start_flow(), server=home.simulator.url)
     location = await home.simulator.approve(step["url"])
     assert location.partition("?")[0] == shown["redirect_uri"]
 
@@ -110,6 +110,6 @@ async def test_credentials_entered_in_the_dialog_can_be_used(
         client_secret=" home-assistant-secret ",
         name="Ours",
     )
-    step = await home.add()
+    step = await home.run_user_flow()
     assert step["type"] == "create_entry"
     assert step["title"] == "Example Organisation"

@@ -34,7 +34,7 @@ async def test_example_can_be_used_as_it_is(
     home: Home, entry: ConfigEntry, example: dict[str, Any]
 ) -> None:
     assert await async_setup_component(home.hass, "automation", {"automation": [example]})
-    await home.settle()
+    await home.wait_until_idle()
     [entity_id] = home.hass.states.async_entity_ids("automation")
     state = home.hass.states.get(entity_id)
     assert state is not None

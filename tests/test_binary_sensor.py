@@ -112,7 +112,7 @@ def _connection(json: Any) -> Callable[[SimHub], None]:
         pytest.param("port_1_active", "on", _change(active="x"), "unknown", id="active odd"),
         pytest.param("port_1_active", "on", _change(active=9), "off", id="active elsewhere"),
         pytest.param("port_4_active", "off", _change(connected=[1]), "unknown", id="port lost"),
-        pytest.param("overheating", "off", lambda hub: hub.overheat(True), "on", id="hot"),
+        pytest.param("overheating", "off", lambda hub: hub.set_overheated(True), "on", id="hot"),
         pytest.param("overheating", "off", _change(otp="new word"), "on", id="new word"),
         pytest.param("overheating", "off", _change(otp=None), "unknown", id="no temperature"),
         pytest.param("admin_mode", "off", _change(adminmode=True), "on", id="admin"),
@@ -196,7 +196,7 @@ async def test_what_a_hub_reports_later_comes_later(
 ) -> None:
     board = home.simulator.hub(BOARDROOM)
     board.omit.add(path)
-    await home.link()
+    await home.link_account()
     assert set(registered(home, BOARDROOM)) == set(KEYS) - missing
     board.omit.clear()
     await home.poll()

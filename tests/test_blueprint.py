@@ -22,7 +22,7 @@ from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from homeassistant.util.yaml import load_yaml_dict
 
-from .automation import Config, areas
+from .automation import Config, area_target_config
 from .home import Home
 from .simulator import SimHub
 
@@ -38,7 +38,7 @@ async def entry(home: Home) -> AsyncIterator[ConfigEntry]:
     """Link the first account with control, to a cloud that switches at once."""
     home.simulator.settings.command_delay = 0
     assert await async_setup_component(home.hass, "persistent_notification", {})
-    yield await home.link(access="control")
+    yield await home.link_account(access="control")
     # It would wait for the next evening.
     await home.hass.services.async_call(
         "automation", "turn_off", {"entity_id": "automation.test"}, blocking=True
@@ -77,7 +77,7 @@ async def automate(home: Home, blueprint: str, **inputs: Any) -> None:
     use = {"path": f"ochno/{blueprint}.yaml", "input": inputs}
     automation = {"id": "test", "alias": "Test", "use_blueprint": use}
     assert await async_setup_component(home.hass, "automation", {"automation": automation})
-    await home.settle()
+    await home.wait_until_idle()
     state = home.hass.states.get("automation.test")
     assert state is not None
     assert state.state == "on"
@@ -114,7 +114,7 @@ async def until(home: Home, hour: int) -> None:
     """Let the day pass until this hour."""
     now = dt_util.now()
     then = now.replace(hour=hour, minute=0, second=0, microsecond=0)
-    await home.wait(((then - now) % timedelta(days=1)).total_seconds())
+    await home.advance_time(((then - now) % timedelta(days=1)).total_seconds())
 
 
 # The files
@@ -159,7 +159,7 @@ async def test_laptop_plugged_in_and_everyone_gone_each_have_their_actions(
     await automate(
         home,
         "laptop_plugged_in",
-        rooms=areas(home, "Boardroom"),
+        rooms=area_target_config(home, "Boardroom"),
         plugged_in=do(port="{{ trigger.port }}", **told),
         gone=do(**told),
         gone_for={"minutes": 10},
@@ -174,9 +174,9 @@ async def test_laptop_plugged_in_and_everyone_gone_each_have_their_actions(
     for port in (2, 3):
         hub.unplug(port)
         await home.poll()
-    await home.wait(500)
+    await home.advance_time(500)
     assert done(did) == []
-    await home.wait(100)
+    await home.advance_time(100)
     assert done(did) == [{"area": "boardroom", "hub": "Boardroom"}]
 
 
@@ -188,7 +188,7 @@ async def test_room_of_two_hubs_is_left_when_both_are_free(
     await automate(
         home,
         "laptop_plugged_in",
-        rooms=areas(home, "Boardroom"),
+        rooms=area_target_config(home, "Boardroom"),
         gone=do(hub="{{ trigger.hub }}"),
         gone_for={"minutes": 2},
     )
@@ -198,7 +198,7 @@ async def test_room_of_two_hubs_is_left_when_both_are_free(
     for one, gone in ((hub, []), (other, [{"hub": FOCUS}])):
         one.unplug(2)
         await home.poll()
-        await home.wait(150)
+        await home.advance_time(150)
         assert done(did) == gone
 
 
@@ -212,26 +212,28 @@ async def test_hub_without_an_area_is_left_like_any(
     await home.poll()
     hub.unplug(2)
     await home.poll()
-    await home.wait(300)
+    await home.advance_time(300)
     assert done(did) == [{}]
 
 
 async def test_nothing_is_done_that_nobody_asked_for(
     home: Home, hub: SimHub, did: list[ServiceCall]
 ) -> None:
-    await automate(home, "laptop_plugged_in", rooms=areas(home, "Boardroom"), gone=do())
+    await automate(
+        home, "laptop_plugged_in", rooms=area_target_config(home, "Boardroom"), gone=do()
+    )
     hub.plug(2)
     await home.poll()
     hub.unplug(2)
     await home.poll()
-    await home.wait(240)
+    await home.advance_time(240)
     hub.plug(2)
     await home.poll()
-    await home.wait(600)
+    await home.advance_time(600)
     assert done(did) == []
     hub.unplug(2)
     await home.poll()
-    await home.wait(300)
+    await home.advance_time(300)
     assert done(did) == [{}]
 
 
@@ -247,7 +249,7 @@ async def test_hub_that_stays_offline_is_told_of(
         assert await notifications(home, hass_ws_client) == []
         hub.online = False
         await home.poll()
-        await home.wait(offline)
+        await home.advance_time(offline)
         told = await notifications(home, hass_ws_client)
         hub.online = True
         await home.poll()
@@ -261,16 +263,16 @@ async def test_hub_offline_is_told_as_the_user_likes(
     await automate(
         home,
         "hub_offline",
-        hubs=areas(home, "Boardroom", FOCUS),
+        hubs=area_target_config(home, "Boardroom", FOCUS),
         offline_for={"minutes": 2},
         notify=do(message="{{ trigger.hub }} in {{ trigger.area }}"),
     )
     hub.online = False
     home.simulator.hub(FOCUS).online = False
     await home.poll()
-    await home.wait(100)
+    await home.advance_time(100)
     assert done(did) == []
-    await home.wait(30)
+    await home.advance_time(30)
     messages = sorted(call["message"] for call in done(did))
     assert messages == ["Boardroom in Boardroom", "Focus room in Focus room"]
     assert await notifications(home, hass_ws_client) == []
@@ -279,11 +281,11 @@ async def test_hub_offline_is_told_as_the_user_likes(
 async def test_hub_that_is_too_hot_is_told_of(
     home: Home, hub: SimHub, hass_ws_client: WebSocketGenerator
 ) -> None:
-    await automate(home, "overheating", hubs=areas(home, "Boardroom"))
-    home.simulator.hub(FOCUS).overheat(True)
+    await automate(home, "overheating", hubs=area_target_config(home, "Boardroom"))
+    home.simulator.hub(FOCUS).set_overheated(True)
     await home.poll()
     assert await notifications(home, hass_ws_client) == []
-    hub.overheat(True)
+    hub.set_overheated(True)
     await home.poll()
     assert await notifications(home, hass_ws_client) == [
         (
@@ -298,9 +300,12 @@ async def test_hub_too_hot_is_told_as_the_user_likes(
     home: Home, hub: SimHub, did: list[ServiceCall]
 ) -> None:
     await automate(
-        home, "overheating", hubs=areas(home, "Boardroom"), notify=do(hub="{{ trigger.hub }}")
+        home,
+        "overheating",
+        hubs=area_target_config(home, "Boardroom"),
+        notify=do(hub="{{ trigger.hub }}"),
     )
-    hub.overheat(True)
+    hub.set_overheated(True)
     await home.poll(2)
     assert done(did) == [{"hub": "Boardroom"}]
 
@@ -324,17 +329,20 @@ async def test_room_system_takes_over_when_the_last_laptop_has_left(
 ) -> None:
     rename(home)
     await automate(
-        home, "room_system_takes_over", rooms=areas(home, "Boardroom"), free_for={"minutes": 2}
+        home,
+        "room_system_takes_over",
+        rooms=area_target_config(home, "Boardroom"),
+        free_for={"minutes": 2},
     )
     hub.plug(3)
     await leave_another_port_active(home, hub)
-    await home.wait(180)
+    await home.advance_time(180)
     assert hub.active == 2
     hub.unplug(3)
     await home.poll()
-    await home.wait(80)
+    await home.advance_time(80)
     assert hub.active == 2
-    await home.wait(40)
+    await home.advance_time(40)
     assert hub.active == 1
     assert home.state("select", "Boardroom", "active_port") == "1"
 
@@ -342,34 +350,36 @@ async def test_room_system_takes_over_when_the_last_laptop_has_left(
 async def test_room_system_takes_over_at_the_port_that_the_user_chose(
     home: Home, hub: SimHub
 ) -> None:
-    await automate(home, "room_system_takes_over", rooms=areas(home, "Boardroom"), port="4")
+    await automate(
+        home, "room_system_takes_over", rooms=area_target_config(home, "Boardroom"), port="4"
+    )
     focus = home.simulator.hub(FOCUS)
     await leave_another_port_active(home, focus)
     await leave_another_port_active(home, hub)
-    await home.wait(30)
+    await home.advance_time(30)
     assert hub.active == 4
     assert focus.active == 2
 
 
 async def test_room_without_a_room_system_stays_as_it_is(home: Home, entry: ConfigEntry) -> None:
-    await automate(home, "room_system_takes_over", rooms=areas(home, FOCUS))
+    await automate(home, "room_system_takes_over", rooms=area_target_config(home, FOCUS))
     hub = home.simulator.hub(FOCUS)
     await leave_another_port_active(home, hub)
-    await home.wait(30)
+    await home.advance_time(30)
     assert hub.active == 2
 
 
 async def test_room_system_does_not_take_over_when_somebody_runs_it_by_hand(
     home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await automate(home, "room_system_takes_over", rooms=areas(home, "Boardroom"))
+    await automate(home, "room_system_takes_over", rooms=area_target_config(home, "Boardroom"))
     hub.set_active(2)
     await home.poll()
     caplog.clear()
     await home.hass.services.async_call(
         "automation", "trigger", {"entity_id": "automation.test"}, blocking=True
     )
-    await home.settle()
+    await home.wait_until_idle()
     assert hub.active == 2
     assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
 
@@ -409,15 +419,15 @@ async def test_hub_in_use_goes_back_to_its_default_port_when_everyone_has_gone(
     for hour, active in ((17, 2), (4, 4), (5, 2)):
         hub.plug(2)
         await leave_another_port_active(home, hub)
-        await home.wait(900)
+        await home.advance_time(900)
         hub.plug(2)
         await home.poll()
         await until(home, hour)
         hub.unplug(2)
         await home.poll()
-        await home.wait(500)
+        await home.advance_time(500)
         assert hub.active == 2
-        await home.wait(100)
+        await home.advance_time(100)
         assert hub.active == active
 
 

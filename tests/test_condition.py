@@ -5,8 +5,14 @@ from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from homeassistant.config_entries import ConfigEntry
 
-from .automation import Config, areas, automate_conditions, condition, target
-from .home import HUBS, Home
+from .automation import (
+    Config,
+    area_target_config,
+    condition_config,
+    create_condition_automations,
+    target_config,
+)
+from .home import HUBS_PATH, Home
 from .simulator import Fault
 
 FOCUS = "Focus room"
@@ -19,34 +25,34 @@ CONDITIONS = ("hub_online", "laptop_connected", "port_active", "room_in_use")
 async def test_condition_follows_the_hub(home: Home, entry: ConfigEntry) -> None:
     hub = home.simulator.hub(FOCUS)
     hub.config["autoswitchconnect"] = hub.config["autoswitchdisconnect"] = "disabled"
-    room = areas(home, FOCUS)
-    passing = await automate_conditions(
+    room = area_target_config(home, FOCUS)
+    check_conditions = await create_condition_automations(
         home,
-        condition("room_in_use", room),
-        condition("laptop_connected", room),
-        condition("laptop_connected", room, port=2),
-        condition("laptop_connected", room, port=3),
-        condition("port_active", room),
-        condition("port_active", room, port="2"),
-        condition("port_active", room, port="none"),
-        condition("hub_online", room),
-        condition("laptop_connected", room, behavior="all"),
-        condition("port_active", room, behavior="all"),
+        condition_config("room_in_use", room),
+        condition_config("laptop_connected", room),
+        condition_config("laptop_connected", room, port=2),
+        condition_config("laptop_connected", room, port=3),
+        condition_config("port_active", room),
+        condition_config("port_active", room, port="2"),
+        condition_config("port_active", room, port="none"),
+        condition_config("hub_online", room),
+        condition_config("laptop_connected", room, behavior="all"),
+        condition_config("port_active", room, behavior="all"),
     )
-    assert await passing() == [*[False] * 6, True, True, False, False]
+    assert await check_conditions() == [*[False] * 6, True, True, False, False]
     hub.plug(2)
     await home.poll()
-    assert await passing() == [True, True, True, *[False] * 3, True, True, True, False]
+    assert await check_conditions() == [True, True, True, *[False] * 3, True, True, True, False]
     hub.set_active(2)
     await home.poll()
-    assert await passing() == [*[True] * 3, False, True, True, False, True, True, True]
+    assert await check_conditions() == [*[True] * 3, False, True, True, False, True, True, True]
     hub.set_active(3)
     hub.unplug(2)
     await home.poll()
-    assert await passing() == [*[False] * 4, True, False, False, True, False, True]
+    assert await check_conditions() == [*[False] * 4, True, False, False, True, False, True]
     hub.online = False
     await home.poll()
-    assert await passing() == [False] * 10
+    assert await check_conditions() == [False] * 10
 
 
 @pytest.mark.parametrize(
@@ -56,30 +62,30 @@ async def test_condition_follows_the_hub(home: Home, entry: ConfigEntry) -> None
 async def test_target_is_a_hub_in_whatever_way(home: Home, entry: ConfigEntry, kind: str) -> None:
     home.simulator.hub(WORKSHOP).plug(2)
     await home.poll()
-    passing = await automate_conditions(
-        home, condition("laptop_connected", target(home, kind, *PORT_2))
+    check_conditions = await create_condition_automations(
+        home, condition_config("laptop_connected", target_config(home, kind, *PORT_2))
     )
-    assert await passing() == [False]
+    assert await check_conditions() == [False]
     home.simulator.hub(FOCUS).plug(2)
     await home.poll()
-    assert await passing() == [True]
+    assert await check_conditions() == [True]
 
 
 async def test_one_hub_is_enough_or_all_are_asked_for(home: Home, entry: ConfigEntry) -> None:
-    both = areas(home, FOCUS, WORKSHOP)
-    passing = await automate_conditions(
+    both = area_target_config(home, FOCUS, WORKSHOP)
+    check_conditions = await create_condition_automations(
         home,
-        condition("room_in_use", both),
-        condition("room_in_use", both, behavior="any"),
-        condition("room_in_use", both, behavior="all"),
+        condition_config("room_in_use", both),
+        condition_config("room_in_use", both, behavior="any"),
+        condition_config("room_in_use", both, behavior="all"),
     )
-    assert await passing() == [False, False, False]
+    assert await check_conditions() == [False, False, False]
     home.simulator.hub(FOCUS).plug(1)
     await home.poll()
-    assert await passing() == [True, True, False]
+    assert await check_conditions() == [True, True, False]
     home.simulator.hub(WORKSHOP).plug(1)
     await home.poll()
-    assert await passing() == [True, True, True]
+    assert await check_conditions() == [True, True, True]
 
 
 async def test_hub_that_nothing_is_known_of_counts_neither_way(
@@ -88,23 +94,23 @@ async def test_hub_that_nothing_is_known_of_counts_neither_way(
     home.simulator.hub(FOCUS).plug(1)
     home.simulator.hub(WORKSHOP).online = False
     await home.poll()
-    both, away = areas(home, FOCUS, WORKSHOP), areas(home, WORKSHOP)
-    passing = await automate_conditions(
+    both, away = area_target_config(home, FOCUS, WORKSHOP), area_target_config(home, WORKSHOP)
+    check_conditions = await create_condition_automations(
         home,
-        condition("room_in_use", both, behavior="all"),
-        condition("room_in_use", away, behavior="all"),
-        condition("hub_online", both, behavior="all"),
-        condition("hub_online", both, behavior="any"),
+        condition_config("room_in_use", both, behavior="all"),
+        condition_config("room_in_use", away, behavior="all"),
+        condition_config("hub_online", both, behavior="all"),
+        condition_config("hub_online", both, behavior="any"),
     )
-    assert await passing() == [True, False, False, True]
-    home.simulator.fail("GET", HUBS, Fault.status(503), times=None)
+    assert await check_conditions() == [True, False, False, True]
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(503), times=None)
     await home.poll()
-    assert await passing() == [False] * 4
+    assert await check_conditions() == [False] * 4
     home.simulator.clear_faults()
     await home.poll()
-    assert await passing() == [True, False, False, True]
+    assert await check_conditions() == [True, False, False, True]
     await home.hass.config_entries.async_unload(home.entry.entry_id)
-    assert await passing() == [False] * 4
+    assert await check_conditions() == [False] * 4
 
 
 @pytest.mark.parametrize(
@@ -113,22 +119,22 @@ async def test_hub_that_nothing_is_known_of_counts_neither_way(
 )
 async def test_entity_limits_to_its_port(home: Home, access: str, port: tuple[str, str]) -> None:
     platform, key = port
-    await home.link(access=access)
+    await home.link_account(access=access)
     connected = {"entity_id": home.entity_id(*PORT_2)}
     active = {"entity_id": home.entity_id(platform, FOCUS, key)}
-    passing = await automate_conditions(
+    check_conditions = await create_condition_automations(
         home,
-        condition("laptop_connected", connected),
-        condition("laptop_connected", connected, port=3),
-        condition("port_active", active),
-        condition("port_active", active, port=3),
-        condition("room_in_use", active),
+        condition_config("laptop_connected", connected),
+        condition_config("laptop_connected", connected, port=3),
+        condition_config("port_active", active),
+        condition_config("port_active", active, port=3),
+        condition_config("room_in_use", active),
     )
     for number, expected in ((3, [False] * 5), (2, [True, False, True, False, False])):
         home.simulator.hub(FOCUS).plug(number)
         home.simulator.hub(FOCUS).set_active(number)
         await home.poll()
-        assert await passing() == expected
+        assert await check_conditions() == expected
 
 
 @pytest.mark.parametrize(
@@ -139,50 +145,50 @@ async def test_any_ports_entity_tells_that_no_port_is_active(
     home: Home, access: str, port: tuple[str, str]
 ) -> None:
     platform, key = port
-    await home.link(access=access)
+    await home.link_account(access=access)
     entity = {"entity_id": home.entity_id(platform, FOCUS, key)}
-    passing = await automate_conditions(
+    check_conditions = await create_condition_automations(
         home,
-        condition("port_active", entity, port="none"),
-        condition("port_active", entity, port="none", behavior="all"),
-        condition("port_active", {"entity_id": home.entity_id(*PORT_2)}, port="none"),
+        condition_config("port_active", entity, port="none"),
+        condition_config("port_active", entity, port="none", behavior="all"),
+        condition_config("port_active", {"entity_id": home.entity_id(*PORT_2)}, port="none"),
     )
     for active, expected in ((2, False), (3, False), (0, True)):
         home.simulator.hub(FOCUS).set_active(active)
         await home.poll()
-        assert await passing() == [expected, expected, False]
+        assert await check_conditions() == [expected, expected, False]
 
 
 async def test_room_systems_own_port_is_a_laptop_only_if_it_is_named(
     home: Home, entry: ConfigEntry
 ) -> None:
-    room = areas(home, "Boardroom")
+    room = area_target_config(home, "Boardroom")
     port = {"entity_id": home.entity_id("binary_sensor", "Boardroom", "port_1_connected")}
-    passing = await automate_conditions(
+    check_conditions = await create_condition_automations(
         home,
-        condition("laptop_connected", room),
-        condition("laptop_connected", room, port=1),
-        condition("laptop_connected", port),
+        condition_config("laptop_connected", room),
+        condition_config("laptop_connected", room, port=1),
+        condition_config("laptop_connected", port),
     )
-    assert await passing() == [False, False, True]
+    assert await check_conditions() == [False, False, True]
 
 
 async def test_nothing_passes_before_there_is_an_account(home: Home) -> None:
-    passing = await automate_conditions(
-        home, *(condition(key, {"area_id": "x"}, behavior="all") for key in CONDITIONS)
+    check_conditions = await create_condition_automations(
+        home, *(condition_config(key, {"area_id": "x"}, behavior="all") for key in CONDITIONS)
     )
-    assert await passing() == [False] * 4
+    assert await check_conditions() == [False] * 4
 
 
 @pytest.mark.parametrize("access", ["read", "control"])
 async def test_automation_editor_offers_the_conditions_for_a_hub(
     home: Home, hass_ws_client: WebSocketGenerator, access: str
 ) -> None:
-    await home.link(access=access)
-    await automate_conditions(home, condition("hub_online", {"area_id": "x"}))
+    await home.link_account(access=access)
+    await create_condition_automations(home, condition_config("hub_online", {"area_id": "x"}))
     client = await hass_ws_client(home.hass)
     await client.send_json_auto_id(
-        {"type": "get_conditions_for_target", "target": target(home, "floor", *IN_USE)}
+        {"type": "get_conditions_for_target", "target": target_config(home, "floor", *IN_USE)}
     )
     offered = (await client.receive_json())["result"]
     assert {one for one in offered if one.startswith("ochno")} == {
@@ -209,7 +215,7 @@ async def test_automation_that_can_not_work_is_refused(
     options: Config,
     error: str,
 ) -> None:
-    await automate_conditions(home, condition(key, target, **options))
+    await create_condition_automations(home, condition_config(key, target, **options))
     state = home.hass.states.get("automation.test_0")
     assert state is not None
     assert state.state == "unavailable"

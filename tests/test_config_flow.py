@@ -15,9 +15,9 @@ from homeassistant.helpers import area_registry as ar, device_registry as dr
 from homeassistant.helpers.config_entry_oauth2_flow import async_add_implementation_provider
 from homeassistant.helpers.translation import async_get_translations
 
-from .home import FLOWS, FRONTEND, HUBS, TOKEN, Home, Step
+from .home import FLOWS_PATH, FRONTEND_URL, HUBS_PATH, TOKEN_PATH, Home, Step
 from .simulator import Fault, Simulator
-from .test_oauth import edited
+from .oauth import edited_response
 
 USER_INFO = "/identity/oauth/v2/userinfo"
 ACCOUNTS = "/api/accounts/v1"
@@ -52,7 +52,7 @@ class AttentiveHome(Home):
 
     async def request(self, method: str, path: str, json: Any = None) -> Any:
         answer = await super().request(method, path, json)
-        if path.startswith(FLOWS):
+        if path.startswith(FLOWS_PATH):
             await check_texts(self.hass, answer)
         return answer
 
@@ -60,7 +60,7 @@ class AttentiveHome(Home):
         """Open the dialog that Home Assistant shows by itself."""
         [flow] = self.hass.config_entries.flow.async_progress_by_handler("ochno")
         assert flow["context"]["source"] == "reauth"
-        step: Step = await self.request("GET", f"{FLOWS}/{flow['flow_id']}")
+        step: Step = await self.request("GET", f"{FLOWS_PATH}/{flow['flow_id']}")
         return step
 
     async def lose_access(self) -> Step:
@@ -94,7 +94,7 @@ def suggested(step: Step) -> object:
 
 async def test_form_offers_both_servers_of_ochno_or_another(home: AttentiveHome) -> None:
     await home.add_credentials()
-    step = await home.start()
+    step = await home.start_flow()
     assert (step["type"], step["step_id"], step["errors"]) == ("form", "user", {})
     field, _ = step["data_schema"]
     assert (field["name"], field["required"], field["default"]) == ("server", True, PRODUCTION)
@@ -123,7 +123,7 @@ async def test_server_is_where_the_browser_is_sent(
     home: AttentiveHome, typed: str, server: str
 ) -> None:
     await home.add_credentials()
-    step = await home.submit(await home.start(), server=typed)
+    step = await home.submit_form(await home.start_flow(), server=typed)
     assert step["type"] == "external"
     assert step["url"].startswith(f"{server}/identity/oauth/v2/authorize?")
 
@@ -143,14 +143,14 @@ async def test_address_that_tokens_must_not_be_sent_to_is_refused(
     home: AttentiveHome, typed: str
 ) -> None:
     await home.add_credentials()
-    step = await home.submit(await home.start(), server=typed)
+    step = await home.submit_form(await home.start_flow(), server=typed)
     assert (step["type"], step["errors"]) == ("form", {"server": "invalid_server"})
     assert suggested(step) == typed
-    assert (await home.submit(step, server=PRODUCTION))["type"] == "external"
+    assert (await home.submit_form(step, server=PRODUCTION))["type"] == "external"
 
 
 async def test_without_credentials_the_user_is_asked_for_them_first(home: AttentiveHome) -> None:
-    step = await home.start()
+    step = await home.start_flow()
     assert (step["type"], step["reason"]) == ("abort", "missing_credentials")
 
 
@@ -161,7 +161,7 @@ async def test_credentials_that_cannot_be_looked_up_now_are_not_missing(
         raise ImplementationUnavailableError
 
     async_add_implementation_provider(home.hass, "cloud", unavailable)
-    step = await home.submit(await home.start(), server=PRODUCTION)
+    step = await home.submit_form(await home.start_flow(), server=PRODUCTION)
     assert (step["type"], step["reason"]) == ("abort", "oauth_implementation_unavailable")
 
 
@@ -169,11 +169,11 @@ async def test_user_chooses_between_two_credentials(home: AttentiveHome) -> None
     await home.add_credentials()
     await home.add_credentials("read-only-app", "read-only-secret", "Read only")
     for client_id, account in (("home-assistant", None), ("read-only-app", "Second Organisation")):
-        step = await home.submit(await home.start(), server=home.simulator.url)
+        step = await home.submit_form(await home.start_flow(), server=home.simulator.url)
         assert step["step_id"] == "pick_implementation"
         [field] = step["data_schema"]
         assert field["options"] == [["home-assistant", "Simulator"], ["read-only-app", "Read only"]]
-        step = await home.sign_in(await home.submit(step, implementation=client_id), account)
+        step = await home.sign_in(await home.submit_form(step, implementation=client_id), account)
         assert step["type"] == "create_entry"
     entries = home.hass.config_entries.async_entries("ochno")
     assert [entry.data["auth_implementation"] for entry in entries] == [
@@ -192,9 +192,9 @@ async def test_entry_is_named_after_the_account_that_was_chosen(
 ) -> None:
     home.simulator.settings.accounts_form = form
     await home.add_credentials()
-    step = await home.add("Second Organisation")
+    step = await home.run_user_flow("Second Organisation")
     assert (step["type"], step["title"]) == ("create_entry", "Second Organisation")
-    account = home.simulator.cloud.account("Second Organisation")
+    account = home.simulator.database.account("Second Organisation")
     assert (home.entry.title, home.entry.unique_id) == (account.name, account.id)
     assert home.entry.state is ConfigEntryState.LOADED
     assert home.entry.data.keys() == {"auth_implementation", "server", "access", "token"}
@@ -203,11 +203,11 @@ async def test_entry_is_named_after_the_account_that_was_chosen(
 
 
 async def test_each_organisation_can_be_linked_but_only_once(home: AttentiveHome) -> None:
-    await home.link()
+    await home.link_account()
     before = home.entry.data
-    assert (await home.add())["reason"] == "already_configured"
+    assert (await home.run_user_flow())["reason"] == "already_configured"
     assert home.entry.data == before
-    assert (await home.add("Second Organisation"))["type"] == "create_entry"
+    assert (await home.run_user_flow("Second Organisation"))["type"] == "create_entry"
 
 
 NO_ACCOUNT = {
@@ -223,9 +223,9 @@ NO_ACCOUNT = {
 async def test_user_stands_in_for_an_account_that_is_not_told(
     home: AttentiveHome, value: Fault
 ) -> None:
-    home.simulator.fail("GET", ACCOUNTS, value)
-    entry = await home.link()
-    anna = home.simulator.cloud.users["anna@example.com"]
+    home.simulator.add_fault("GET", ACCOUNTS, value)
+    entry = await home.link_account()
+    anna = home.simulator.database.users["anna@example.com"]
     assert (entry.title, entry.unique_id) == (anna.name, anna.sub)
 
 
@@ -243,18 +243,18 @@ async def test_user_stands_in_for_an_account_that_is_not_told(
 async def test_entry_is_named_after_the_best_that_is_known(
     home: AttentiveHome, account: object, user: object, title: str, unique_id: str
 ) -> None:
-    home.simulator.fail("GET", ACCOUNTS, Fault.body(json.dumps(account)))
-    home.simulator.fail("GET", USER_INFO, Fault.body(json.dumps(user)))
-    entry = await home.link()
+    home.simulator.add_fault("GET", ACCOUNTS, Fault.body(json.dumps(account)))
+    home.simulator.add_fault("GET", USER_INFO, Fault.body(json.dumps(user)))
+    entry = await home.link_account()
     assert (entry.title, entry.unique_id) == (title, unique_id)
 
 
 @table({"403": text(403), "page": Fault.html(), "no sub": Fault.body('{"name": "Anna"}')})
 async def test_account_and_user_both_unknown(home: AttentiveHome, value: Fault) -> None:
-    home.simulator.fail("GET", ACCOUNTS, text(404))
-    home.simulator.fail("GET", USER_INFO, value)
+    home.simulator.add_fault("GET", ACCOUNTS, text(404))
+    home.simulator.add_fault("GET", USER_INFO, value)
     await home.add_credentials()
-    assert (await home.add())["reason"] == "account_unknown"
+    assert (await home.run_user_flow())["reason"] == "account_unknown"
 
 
 # What can go wrong
@@ -262,21 +262,21 @@ async def test_account_and_user_both_unknown(home: AttentiveHome, value: Fault) 
 
 async def abort(home: Home, path: str, fault: Fault) -> Step:
     """Go through the dialog with this fault; return its end, once it was shown to pass."""
-    home.simulator.fail("*", path, fault, times=None)
+    home.simulator.add_fault("*", path, fault, times=None)
     await home.add_credentials()
-    step = await home.add()
+    step = await home.run_user_flow()
     assert step["type"] == "abort"
     home.simulator.clear_faults()
-    assert (await home.add())["type"] == "create_entry"
+    assert (await home.run_user_flow())["type"] == "create_entry"
     return step
 
 
 async def end(home: Home, **query: str) -> Step:
     """Come back from the sign-in page with this answer."""
     await home.add_credentials()
-    step = await home.submit(await home.start(), server=home.simulator.url)
-    url = URL(f"{FRONTEND}/auth/external/callback")
-    return await home.come_back(
+    step = await home.submit_form(await home.start_flow(), server=home.simulator.url)
+    url = URL(f"{FRONTEND_URL}/auth/external/callback")
+    return await home.follow_redirect(
         step, str(url.with_query(state=URL(step["url"]).query["state"], **query))
     )
 
@@ -291,7 +291,9 @@ NO_TOKEN = {
 }
 
 
-@pytest.mark.parametrize("path", [TOKEN, HUBS, ACCOUNTS, USER_INFO], ids=lambda path: path[-8:])
+@pytest.mark.parametrize(
+    "path", [TOKEN_PATH, HUBS_PATH, ACCOUNTS, USER_INFO], ids=lambda path: path[-8:]
+)
 async def test_server_that_can_not_be_reached_is_named(home: Home, path: str) -> None:
     step = await abort(home, path, Fault.reset())
     assert step["reason"] == "cannot_connect"
@@ -300,19 +302,19 @@ async def test_server_that_can_not_be_reached_is_named(home: Home, path: str) ->
 
 @table(NO_TOKEN)
 async def test_answer_to_the_exchange_is_not_understood(home: Home, value: Fault) -> None:
-    assert (await abort(home, TOKEN, value))["reason"] == "answer_not_understood"
+    assert (await abort(home, TOKEN_PATH, value))["reason"] == "answer_not_understood"
 
 
 async def test_list_of_hubs_is_not_understood(home: Home) -> None:
-    assert (await abort(home, HUBS, Fault.body("{}")))["reason"] == "answer_not_understood"
+    assert (await abort(home, HUBS_PATH, Fault.body("{}")))["reason"] == "answer_not_understood"
 
 
 async def test_wrong_secret(home: AttentiveHome) -> None:
     await home.add_credentials("home-assistant", "wrong")
-    assert (await home.add())["reason"] == "credentials_refused"
+    assert (await home.run_user_flow())["reason"] == "credentials_refused"
 
 
-@pytest.mark.parametrize("path", [HUBS, ACCOUNTS, USER_INFO], ids=lambda path: path[-8:])
+@pytest.mark.parametrize("path", [HUBS_PATH, ACCOUNTS, USER_INFO], ids=lambda path: path[-8:])
 async def test_token_is_refused_although_it_is_new(home: Home, path: str) -> None:
     assert (await abort(home, path, text(401)))["reason"] == "token_refused"
     assert sum(request.status == 401 for request in home.simulator.requests) == 1
@@ -320,10 +322,10 @@ async def test_token_is_refused_although_it_is_new(home: Home, path: str) -> Non
 
 async def test_user_denies(home: AttentiveHome) -> None:
     await home.add_credentials()
-    step = await home.submit(await home.start(), server=home.simulator.url)
-    step = await home.come_back(step, await home.simulator.deny(step["url"]))
+    step = await home.submit_form(await home.start_flow(), server=home.simulator.url)
+    step = await home.follow_redirect(step, await home.simulator.deny(step["url"]))
     assert step["reason"] == "access_denied"
-    assert home.requests(TOKEN, "POST") == 0
+    assert home.count_requests(TOKEN_PATH, "POST") == 0
 
 
 async def test_sign_in_page_has_another_reason(home: AttentiveHome) -> None:
@@ -339,7 +341,7 @@ async def test_code_is_not_known(home: AttentiveHome) -> None:
 async def test_scopes_were_not_ticked_at_ochno(home: AttentiveHome) -> None:
     home.simulator.applications["home-assistant"].scopes.remove("hubs:read")
     await home.add_credentials()
-    step = await home.add()
+    step = await home.run_user_flow()
     assert (step["reason"], step["description_placeholders"]) == ("scope_missing", SCOPES)
 
 
@@ -349,13 +351,13 @@ async def test_scopes_that_the_answer_names_in_its_own_way_do_not_matter(
 ) -> None:
     """Their form is not documented, and the hubs can be read."""
     await home.add_credentials()
-    home.simulator.fail("POST", TOKEN, edited(scope=scope))
-    assert (await home.add())["type"] == "create_entry"
+    home.simulator.add_fault("POST", TOKEN_PATH, edited_response(scope=scope))
+    assert (await home.run_user_flow())["type"] == "create_entry"
 
 
 async def test_hubs_may_not_be_read(home: Home) -> None:
     home.simulator.settings.scope_in_answer = False
-    step = await abort(home, HUBS, text(403))
+    step = await abort(home, HUBS_PATH, text(403))
     assert (step["reason"], step["description_placeholders"]) == ("scope_missing", SCOPES)
 
 
@@ -363,7 +365,7 @@ async def test_hubs_may_not_be_read(home: Home) -> None:
 
 
 async def test_signing_in_again_loses_nothing(home: AttentiveHome) -> None:
-    entry = await home.link()
+    entry = await home.link_account()
     device = home.device("Boardroom")
     assert device is not None
     area = ar.async_get(home.hass).async_create("Cellar")
@@ -373,7 +375,7 @@ async def test_signing_in_again_loses_nothing(home: AttentiveHome) -> None:
     step = await home.lose_access()
     assert step["step_id"] == "reauth_confirm"
     assert step["description_placeholders"]["account"] == "Example Organisation"
-    step = await home.sign_in(await home.submit(step))
+    step = await home.sign_in(await home.submit_form(step))
     assert step["reason"] == "reauth_successful"
     assert home.entry is entry
     assert entry.state is ConfigEntryState.LOADED
@@ -387,17 +389,17 @@ async def test_signing_in_again_loses_nothing(home: AttentiveHome) -> None:
 
 
 async def test_entry_of_a_user_is_recognised_once_the_account_is_told(home: AttentiveHome) -> None:
-    home.simulator.fail("GET", ACCOUNTS, text(404))
-    entry = await home.link()
-    step = await home.sign_in(await home.submit(await home.lose_access()))
+    home.simulator.add_fault("GET", ACCOUNTS, text(404))
+    entry = await home.link_account()
+    step = await home.sign_in(await home.submit_form(await home.lose_access()))
     assert step["reason"] == "reauth_successful"
     assert entry.title == "Anna Andersson"
 
 
 async def test_signing_in_to_another_account_changes_nothing(home: AttentiveHome) -> None:
-    entry = await home.link()
+    entry = await home.link_account()
     before = entry.data
-    step = await home.submit(await home.lose_access())
+    step = await home.submit_form(await home.lose_access())
     step = await home.sign_in(step, "Second Organisation")
     assert step["reason"] == "wrong_account"
     assert step["description_placeholders"] == {"account": "Example Organisation"}
@@ -408,30 +410,30 @@ async def test_signing_in_to_another_account_changes_nothing(home: AttentiveHome
 async def test_account_that_is_not_told_just_now_is_not_another_account(
     home: AttentiveHome, status: int
 ) -> None:
-    await home.link()
-    step = await home.submit(await home.lose_access())
-    home.simulator.fail("GET", ACCOUNTS, text(status))
+    await home.link_account()
+    step = await home.submit_form(await home.lose_access())
+    home.simulator.add_fault("GET", ACCOUNTS, text(status))
     assert (await home.sign_in(step))["reason"] == "cannot_connect"
 
 
 async def test_signing_in_again_uses_the_same_credentials(home: AttentiveHome) -> None:
-    entry = await home.link()
+    entry = await home.link_account()
     await home.add_credentials("read-only-app", "read-only-secret")
-    step = await home.submit(await home.lose_access())
+    step = await home.submit_form(await home.lose_access())
     assert URL(step["url"]).query["client_id"] == "home-assistant"
     assert (await home.sign_in(step))["reason"] == "reauth_successful"
     assert entry.data["auth_implementation"] == "home-assistant"
 
 
 async def test_credentials_that_were_removed_can_be_replaced(home: AttentiveHome) -> None:
-    entry = await home.link()
+    entry = await home.link_account()
     credentials = home.hass.data[DATA_COMPONENT]
     [item] = credentials.async_items()
     await credentials.async_delete_item(item["id"])
     for known in (False, True):
         await home.hass.config_entries.async_reload(entry.entry_id)
         assert entry.state is ConfigEntryState.SETUP_ERROR
-        step = await home.submit(await home.start_reauth())
+        step = await home.submit_form(await home.start_reauth())
         if not known:
             assert step["reason"] == "missing_credentials"
             await home.add_credentials("read-only-app", "read-only-secret")
@@ -444,49 +446,51 @@ async def test_credentials_that_were_removed_can_be_replaced(home: AttentiveHome
 
 
 async def test_reconfiguring_shows_the_present_server_and_no_secret(home: AttentiveHome) -> None:
-    entry = await home.link()
-    step = await home.start(entry_id=entry.entry_id)
+    entry = await home.link_account()
+    step = await home.start_flow(entry_id=entry.entry_id)
     assert (step["type"], step["step_id"], step["errors"]) == ("form", "user", {})
     assert suggested(step) == home.simulator.url
     assert entry.data["token"]["access_token"] not in json.dumps(step)
-    step = await home.submit(step, server="http://example.org")
+    step = await home.submit_form(step, server="http://example.org")
     assert (step["errors"], suggested(step)) == ({"server": "invalid_server"}, "http://example.org")
 
 
 async def test_account_moves_to_another_server(home: AttentiveHome) -> None:
-    entry = await home.link()
+    entry = await home.link_account()
     async with Simulator() as other:
-        step = await home.submit(await home.start(entry_id=entry.entry_id), server=other.url)
-        step = await home.come_back(step, await other.approve(step["url"]))
+        step = await home.submit_form(
+            await home.start_flow(entry_id=entry.entry_id), server=other.url
+        )
+        step = await home.follow_redirect(step, await other.approve(step["url"]))
         assert step["reason"] == "reconfigure_successful"
         assert entry.data["server"] == other.url
         other.hub("Boardroom").plug(2)
         await home.poll()
         assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
         home.simulator.requests.clear()
-        await home.wait(3600)
+        await home.advance_time(3600)
         assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
         assert home.simulator.requests == []
 
 
 async def test_account_gets_other_credentials(home: AttentiveHome) -> None:
-    entry = await home.link()
+    entry = await home.link_account()
     await home.add_credentials("read-only-app", "read-only-secret")
-    step = await home.start(entry_id=entry.entry_id)
-    step = await home.submit(step, server=home.simulator.url)
+    step = await home.start_flow(entry_id=entry.entry_id)
+    step = await home.submit_form(step, server=home.simulator.url)
     assert step["step_id"] == "pick_implementation"
-    step = await home.sign_in(await home.submit(step, implementation="read-only-app"))
+    step = await home.sign_in(await home.submit_form(step, implementation="read-only-app"))
     assert step["reason"] == "reconfigure_successful"
     assert entry.data["auth_implementation"] == "read-only-app"
-    await home.wait(3600)
+    await home.advance_time(3600)
     assert home.state("binary_sensor", "Boardroom", "port_1_connected") == "on"
 
 
 async def test_reconfiguring_does_not_turn_one_account_into_another(home: AttentiveHome) -> None:
-    entry = await home.link()
+    entry = await home.link_account()
     before = entry.data
-    step = await home.start(entry_id=entry.entry_id)
-    step = await home.submit(step, server=home.simulator.url)
+    step = await home.start_flow(entry_id=entry.entry_id)
+    step = await home.submit_form(step, server=home.simulator.url)
     step = await home.sign_in(step, "Second Organisation")
     assert step["reason"] == "wrong_account"
     assert step["description_placeholders"] == {"account": "Example Organisation"}

@@ -14,10 +14,10 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 
-from .home import HUBS, TOKEN, Home
+from .home import HUBS_PATH, TOKEN_PATH, Home
 from .simulator import Fault, SimHub
 
-COORDINATOR = "custom_components.ochno.coordinator"
+PACKAGE = "custom_components.ochno"
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def freezer() -> None:
 def _impatient() -> Iterator[None]:
     """Poll every second, and wait two for a confirmation, not ten."""
     with (
-        patch(f"{COORDINATOR}.POLL_INTERVAL", timedelta(seconds=1)),
-        patch(f"{COORDINATOR}.COMMAND_TIMEOUT", 2),
-        patch(f"{COORDINATOR}.CONFIRM_PAUSES", (0.05,)),
+        patch(f"{PACKAGE}.coordinator.POLL_INTERVAL", timedelta(seconds=1)),
+        patch(f"{PACKAGE}.control.COMMAND_TIMEOUT", 2),
+        patch(f"{PACKAGE}.control.CONFIRM_INTERVALS", (0.05,)),
     ):
         yield
 
@@ -40,7 +40,7 @@ def _impatient() -> Iterator[None]:
 async def entry(home: Home) -> ConfigEntry:
     """Link the first account with control."""
     home.simulator.settings.command_delay = 0.1
-    return await home.link(access="control")
+    return await home.link_account(access="control")
 
 
 @pytest.fixture
@@ -53,16 +53,16 @@ def hub(home: Home, entry: ConfigEntry) -> SimHub:
 
 async def select(home: Home, option: str, hub: str = "Boardroom") -> None:
     """Choose the active port as the frontend does."""
-    await home.call("select", "select_option", hub, "active_port", option=option)
+    await home.call_action("select", "select_option", hub, "active_port", option=option)
 
 
 async def next_poll(home: Home) -> None:
     """Wait until a poll that begins from now on has ended."""
-    polls = home.requests(HUBS)
+    polls = home.count_requests(HUBS_PATH)
     async with asyncio.timeout(5):
-        while home.requests(HUBS) == polls:
+        while home.count_requests(HUBS_PATH) == polls:
             await asyncio.sleep(0.01)
-        polling = [r for r in home.simulator.requests if r.path == HUBS][polls]
+        polling = [r for r in home.simulator.requests if r.path == HUBS_PATH][polls]
         while polling.status is None:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
@@ -100,7 +100,7 @@ async def test_select_none_makes_no_port_active(home: Home, hub: SimHub) -> None
 
 async def test_switch_on_turns_the_others_off(home: Home, hub: SimHub) -> None:
     assert home.state("switch", "Boardroom", "port_1") == "on"
-    await home.call("switch", "turn_on", "Boardroom", "port_2")
+    await home.call_action("switch", "turn_on", "Boardroom", "port_2")
     assert hub.active == 2
     assert [home.state("switch", "Boardroom", f"port_{n}") for n in (1, 2, 3, 4)] == [
         "off",
@@ -111,13 +111,13 @@ async def test_switch_on_turns_the_others_off(home: Home, hub: SimHub) -> None:
 
 
 async def test_switch_off_makes_no_port_active(home: Home, hub: SimHub) -> None:
-    await home.call("switch", "turn_off", "Boardroom", "port_1")
+    await home.call_action("switch", "turn_off", "Boardroom", "port_1")
     assert hub.active == 0
     assert home.state("switch", "Boardroom", "port_1") == "off"
 
 
 async def test_switch_off_of_a_port_that_is_off_sends_nothing(home: Home, hub: SimHub) -> None:
-    await home.call("switch", "turn_off", "Boardroom", "port_2")
+    await home.call_action("switch", "turn_off", "Boardroom", "port_2")
     assert commands(home) == []
     assert hub.active == 1
 
@@ -147,14 +147,14 @@ async def test_state_does_not_bounce_while_the_cloud_catches_up(
 
 
 async def test_confirmation_asks_for_that_hub_alone(home: Home) -> None:
-    with patch(f"{COORDINATOR}.POLL_INTERVAL", timedelta(minutes=1)):
-        await home.link(access="control")
+    with patch(f"{PACKAGE}.coordinator.POLL_INTERVAL", timedelta(minutes=1)):
+        await home.link_account(access="control")
     hub = home.simulator.hub("Boardroom")
-    before = home.requests(HUBS)
+    before = home.count_requests(HUBS_PATH)
     await select(home, "2")
-    assert home.requests(HUBS) == before
-    assert home.requests(f"/api/hubs/v1/{hub.id}") > 0
-    assert home.requests(f"/api/hubs/v1/{home.simulator.hub('Workshop').id}") == 0
+    assert home.count_requests(HUBS_PATH) == before
+    assert home.count_requests(f"/api/hubs/v1/{hub.id}") > 0
+    assert home.count_requests(f"/api/hubs/v1/{home.simulator.hub('Workshop').id}") == 0
 
 
 async def test_lost_command_falls_back_and_tells_the_user(home: Home, hub: SimHub) -> None:
@@ -195,7 +195,7 @@ async def test_command_applied_after_the_wait_shows_with_the_next_poll(
 async def test_failed_command_is_told_and_not_repeated(
     home: Home, hub: SimHub, fault: Fault, sentence: str
 ) -> None:
-    home.simulator.fail("PUT", f"/api/hubs/v1/{hub.id}/state", fault, times=None)
+    home.simulator.add_fault("PUT", f"/api/hubs/v1/{hub.id}/state", fault, times=None)
     with pytest.raises(HomeAssistantError, match=sentence):
         await select(home, "2")
     assert active(home) == "1"
@@ -215,7 +215,7 @@ async def test_hub_that_went_offline_refuses(home: Home, hub: SimHub) -> None:
 
 async def test_answer_of_the_command_does_not_matter(home: Home, hub: SimHub) -> None:
     """Nobody has documented it, and the vendor's demo ignores it."""
-    home.simulator.fail("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.html())
+    home.simulator.add_fault("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.html())
     command = asyncio.create_task(select(home, "2"))
     await asyncio.sleep(0.1)
     hub.set_active(2)
@@ -228,7 +228,7 @@ async def test_unknown_port_sends_nothing(home: Home, hub: SimHub) -> None:
     hub.state["connected"] = [1, 0]
     await next_poll(home)
     with pytest.raises(HomeAssistantError, match="Boardroom has no port 4"):
-        await home.call("switch", "turn_on", "Boardroom", "port_4")
+        await home.call_action("switch", "turn_on", "Boardroom", "port_4")
     assert home.state("switch", "Boardroom", "port_4") == "unknown"
     assert commands(home) == []
 
@@ -241,7 +241,7 @@ async def test_expired_token_is_refreshed_and_the_command_repeated_once(
     assert hub.active == 2
     statuses = [request.status for request in home.simulator.requests if request.method == "PUT"]
     assert statuses == [401, 200]
-    assert home.requests(TOKEN, "POST") == 2
+    assert home.count_requests(TOKEN_PATH, "POST") == 2
 
 
 async def test_revoked_access_asks_to_sign_in_again(
@@ -258,7 +258,7 @@ async def test_revoked_access_asks_to_sign_in_again(
 async def test_token_refused_for_good_asks_to_sign_in_again(
     hass: HomeAssistant, home: Home, hub: SimHub
 ) -> None:
-    home.simulator.fail("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.status(401), times=None)
+    home.simulator.add_fault("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.status(401), times=None)
     with pytest.raises(HomeAssistantError, match="no longer accepts the sign-in"):
         await select(home, "2")
     assert len(commands(home)) == 2
@@ -268,14 +268,14 @@ async def test_token_refused_for_good_asks_to_sign_in_again(
 
 async def test_token_that_can_not_be_refreshed_is_told(home: Home, hub: SimHub) -> None:
     home.simulator.expire_access_tokens()
-    home.simulator.fail("POST", TOKEN, Fault.status(503), times=None)
+    home.simulator.add_fault("POST", TOKEN_PATH, Fault.status(503), times=None)
     with pytest.raises(HomeAssistantError, match="could not be reached"):
         await select(home, "2")
     assert active(home) == "1"
 
 
 async def test_commands_to_one_hub_do_not_overtake_each_other(home: Home, hub: SimHub) -> None:
-    home.simulator.fail("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.delay(0.3), times=1)
+    home.simulator.add_fault("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.delay(0.3), times=1)
     first = asyncio.create_task(select(home, "2"))
     await asyncio.sleep(0.05)
     second = asyncio.create_task(select(home, "3"))
@@ -291,7 +291,7 @@ async def test_failure_of_the_last_command_shows_the_one_before(home: Home, hub:
     home.simulator.settings.command_delay = 0.5
     first = asyncio.create_task(select(home, "2"))
     await asyncio.sleep(0.1)
-    home.simulator.fail("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.status(500))
+    home.simulator.add_fault("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.status(500))
     with pytest.raises(HomeAssistantError):
         await select(home, "3")
     assert active(home) == "2"
@@ -300,7 +300,7 @@ async def test_failure_of_the_last_command_shows_the_one_before(home: Home, hub:
 
 
 async def test_slow_hub_does_not_hold_up_another(home: Home, hub: SimHub) -> None:
-    home.simulator.fail("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.hang(), times=None)
+    home.simulator.add_fault("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.hang(), times=None)
     slow = asyncio.create_task(select(home, "2"))
     await asyncio.sleep(0.05)
     await select(home, "4", "Workshop")
@@ -326,9 +326,9 @@ async def test_button_in_the_room_wins_over_a_pending_command(
 async def test_button_in_the_room_wins_over_a_command_that_was_not_sent_yet(
     home: Home, hub: SimHub
 ) -> None:
-    home.simulator.fail("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.delay(3.5), times=1)
+    home.simulator.add_fault("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.delay(3.5), times=1)
     home.simulator.settings.command_mode = "lose"
-    with patch(f"{COORDINATOR}.COMMAND_TIMEOUT", 5):
+    with patch(f"{PACKAGE}.control.COMMAND_TIMEOUT", 5):
         first = asyncio.create_task(select(home, "2"))
         await asyncio.sleep(0.05)
         second = asyncio.create_task(select(home, "3"))
@@ -357,17 +357,17 @@ async def test_button_that_home_assistant_had_not_seen_does_not_end_a_later_comm
 async def test_token_server_failing_while_a_command_is_confirmed_passes(
     home: Home, hub: SimHub
 ) -> None:
-    home.simulator.fail("GET", f"/api/hubs/v1/{hub.id}", Fault.status(401))
-    home.simulator.fail("POST", TOKEN, Fault.status(503), times=2)
+    home.simulator.add_fault("GET", f"/api/hubs/v1/{hub.id}", Fault.status(401))
+    home.simulator.add_fault("POST", TOKEN_PATH, Fault.status(503), times=2)
     await select(home, "2")
     assert active(home) == "2"
-    assert home.requests(TOKEN, "POST") == 4
-    assert home.dialogs == []
+    assert home.count_requests(TOKEN_PATH, "POST") == 4
+    assert home.flow_sources == []
 
 
 async def test_there_and_back_again_sends_both(home: Home, hub: SimHub) -> None:
-    home.simulator.fail("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.delay(1.4), times=1)
-    with patch(f"{COORDINATOR}.COMMAND_TIMEOUT", 5):
+    home.simulator.add_fault("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.delay(1.4), times=1)
+    with patch(f"{PACKAGE}.control.COMMAND_TIMEOUT", 5):
         first = asyncio.create_task(select(home, "2"))
         await asyncio.sleep(0.05)
         second = asyncio.create_task(select(home, "1"))
@@ -392,16 +392,16 @@ async def test_there_and_back_again_is_no_failure_if_neither_was_carried_out(
 async def test_port_that_is_active_already_is_confirmed_at_once(home: Home, hub: SimHub) -> None:
     await select(home, "1")
     assert commands(home) == ['{"activeport":1}']
-    assert home.requests(f"/api/hubs/v1/{hub.id}") == 1
+    assert home.count_requests(f"/api/hubs/v1/{hub.id}") == 1
 
 
 async def test_command_that_ends_leaves_those_after_it_alone(home: Home, hub: SimHub) -> None:
     """One report confirms the first while the second is still being sent, and a third comes."""
     path = f"/api/hubs/v1/{hub.id}/state"
-    with patch(f"{COORDINATOR}.COMMAND_TIMEOUT", 5):
+    with patch(f"{PACKAGE}.control.COMMAND_TIMEOUT", 5):
         first = asyncio.create_task(select(home, "2"))
         await asyncio.sleep(0.02)
-        home.simulator.fail("PUT", path, Fault.delay(0.6), times=1)
+        home.simulator.add_fault("PUT", path, Fault.delay(0.6), times=1)
         second = asyncio.create_task(select(home, "3"))
         await first
         third = asyncio.create_task(select(home, "4"))
@@ -413,20 +413,20 @@ async def test_command_that_ends_leaves_those_after_it_alone(home: Home, hub: Si
 
 async def test_busy_server_is_not_asked_again_for_a_confirmation(home: Home, hub: SimHub) -> None:
     busy = Fault.status(429, {"Retry-After": "600"})
-    home.simulator.fail("GET", f"/api/hubs/v1/{hub.id}", busy, times=None)
+    home.simulator.add_fault("GET", f"/api/hubs/v1/{hub.id}", busy, times=None)
     await select(home, "2")
     assert active(home) == "2"
-    assert home.requests(f"/api/hubs/v1/{hub.id}") == 1
+    assert home.count_requests(f"/api/hubs/v1/{hub.id}") == 1
 
 
 async def test_old_list_does_not_undo_a_confirmed_command(home: Home, hub: SimHub) -> None:
     """The list was asked for before the command and answered after its confirmation."""
     # Or else there would be no list in the answer.
     home.simulator.hub("Focus room").plug(2)
-    home.simulator.fail("GET", HUBS, Fault.slow(0.8))
-    polls = home.requests(HUBS)
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.slow(0.8))
+    polls = home.count_requests(HUBS_PATH)
     poll = asyncio.create_task(next_poll(home))
-    while home.requests(HUBS) == polls:
+    while home.count_requests(HUBS_PATH) == polls:
         await asyncio.sleep(0.01)
     await select(home, "2")
     assert not poll.done()
@@ -437,14 +437,14 @@ async def test_old_list_does_not_undo_a_confirmed_command(home: Home, hub: SimHu
 async def test_old_answer_about_the_hub_does_not_undo_a_later_poll(home: Home, hub: SimHub) -> None:
     """The hub was asked for before the list and answered after it."""
     home.simulator.settings.command_mode = "lose"
-    with patch(f"{COORDINATOR}.COMMAND_TIMEOUT", 6):
+    with patch(f"{PACKAGE}.control.COMMAND_TIMEOUT", 6):
         command = asyncio.create_task(select(home, "2"))
         await asyncio.sleep(0)
-    while not home.requests(f"/api/hubs/v1/{hub.id}"):
+    while not home.count_requests(f"/api/hubs/v1/{hub.id}"):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.02)
-    home.simulator.fail("GET", f"/api/hubs/v1/{hub.id}", Fault.slow(1.6))
-    while home.requests(f"/api/hubs/v1/{hub.id}") < 2:
+    home.simulator.add_fault("GET", f"/api/hubs/v1/{hub.id}", Fault.slow(1.6))
+    while home.count_requests(f"/api/hubs/v1/{hub.id}") < 2:
         await asyncio.sleep(0.01)
     hub.press(4)
     await next_poll(home)
@@ -455,7 +455,7 @@ async def test_old_answer_about_the_hub_does_not_undo_a_later_poll(home: Home, h
 
 
 async def test_confirmation_that_fails_to_be_read_is_tried_again(home: Home, hub: SimHub) -> None:
-    home.simulator.fail("GET", f"/api/hubs/v1/{hub.id}", Fault.status(500), times=3)
+    home.simulator.add_fault("GET", f"/api/hubs/v1/{hub.id}", Fault.status(500), times=3)
     await select(home, "2")
     assert active(home) == "2"
 
@@ -477,16 +477,16 @@ async def test_hub_that_leaves_during_a_command_stays_gone(home: Home, hub: SimH
 
 async def test_lost_command_is_no_reason_to_doubt_instant_updates(home: Home) -> None:
     home.enable_instant_updates_sensor()
-    await home.be_reachable()
+    await home.set_external_url()
     with (
-        patch(f"{COORDINATOR}.PUSH_POLL_INTERVAL", timedelta(seconds=0.5)),
-        patch("custom_components.ochno.push.GRACE", timedelta(seconds=0.2)),
+        patch(f"{PACKAGE}.push.PUSH_POLL_INTERVAL", timedelta(seconds=0.5)),
+        patch(f"{PACKAGE}.push.DELIVERY_GRACE_PERIOD", timedelta(seconds=0.2)),
     ):
-        await home.link(access="control")
-        await home.settle()
+        await home.link_account(access="control")
+        await home.wait_until_idle()
         home.simulator.settings.command_mode = "lose"
-        polls = home.requests(HUBS)
+        polls = home.count_requests(HUBS_PATH)
         with pytest.raises(HomeAssistantError):
             await select(home, "2")
-        assert home.requests(HUBS) > polls
-        assert home.instant_updates == "active"
+        assert home.count_requests(HUBS_PATH) > polls
+        assert home.instant_updates_state == "active"

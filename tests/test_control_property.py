@@ -16,7 +16,7 @@ from homeassistant.exceptions import HomeAssistantError
 
 from .home import Home
 
-COORDINATOR = "custom_components.ochno.coordinator"
+PACKAGE = "custom_components.ochno"
 COMMAND_TIMEOUT = 0.5
 LATE = 0.7
 
@@ -44,9 +44,9 @@ def freezer() -> None:
 @pytest.fixture(autouse=True)
 def _impatient() -> Iterator[None]:
     with (
-        patch(f"{COORDINATOR}.POLL_INTERVAL", timedelta(seconds=1)),
-        patch(f"{COORDINATOR}.COMMAND_TIMEOUT", COMMAND_TIMEOUT),
-        patch(f"{COORDINATOR}.CONFIRM_PAUSES", (0.04,)),
+        patch(f"{PACKAGE}.coordinator.POLL_INTERVAL", timedelta(seconds=1)),
+        patch(f"{PACKAGE}.control.COMMAND_TIMEOUT", COMMAND_TIMEOUT),
+        patch(f"{PACKAGE}.control.CONFIRM_INTERVALS", (0.04,)),
     ):
         yield
 
@@ -54,7 +54,7 @@ def _impatient() -> Iterator[None]:
 @pytest.fixture
 async def entry(home: Home) -> ConfigEntry:
     """Link the first account with control."""
-    return await home.link(access="control")
+    return await home.link_account(access="control")
 
 
 @given(steps=STEPS)
@@ -70,11 +70,11 @@ async def test_home_assistant_and_the_cloud_agree_when_all_is_quiet(
     simulator.settings.command_mode = "apply"
     simulator.settings.command_delay = 0.1
     simulator.settings.late_delay = LATE
-    await entry.runtime_data.async_refresh()
+    await entry.runtime_data.coordinator.async_refresh()
     entity_id = home.entity_id("select", "Boardroom", "active_port")
     assert entity_id is not None
     known = {hub.active}
-    simulator.cloud.listeners.append(lambda *_: known.add(hub.active))
+    simulator.database.listeners.append(lambda *_: known.add(hub.active))
     strange: list[str] = []
 
     @callback
@@ -93,7 +93,9 @@ async def test_home_assistant_and_the_cloud_agree_when_all_is_quiet(
     async def command(port: int) -> None:
         option = str(port or "none")
         with suppress(HomeAssistantError):
-            await home.call("select", "select_option", "Boardroom", "active_port", option=option)
+            await home.call_action(
+                "select", "select_option", "Boardroom", "active_port", option=option
+            )
 
     for what, value in steps:
         match what, value:
@@ -105,7 +107,7 @@ async def test_home_assistant_and_the_cloud_agree_when_all_is_quiet(
             case "press", int(port):
                 hub.press(port)
             case "poll", _:
-                running.append(asyncio.create_task(entry.runtime_data.async_refresh()))
+                running.append(asyncio.create_task(entry.runtime_data.coordinator.async_refresh()))
             case "pause", int(milliseconds):
                 await asyncio.sleep(milliseconds / 1000)
             case "delay", int(milliseconds):
@@ -114,7 +116,7 @@ async def test_home_assistant_and_the_cloud_agree_when_all_is_quiet(
                 simulator.settings.update({"command_mode": value})
     await asyncio.gather(*running)
     await asyncio.sleep(LATE + 0.1)
-    await entry.runtime_data.async_refresh()
+    await entry.runtime_data.coordinator.async_refresh()
     unsubscribe()
 
     assert home.state("select", "Boardroom", "active_port") == str(hub.active or "none")

@@ -15,7 +15,7 @@ from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.helpers import entity_registry as er
 from homeassistant.util import dt as dt_util
 
-from .home import HUBS, TOKEN, Home
+from .home import HUBS_PATH, TOKEN_PATH, Home
 from .simulator import Fault
 from .test_init import Log, active_port, area, device, log
 
@@ -41,17 +41,17 @@ def hubs_online(home: Home) -> str | None:
 async def test_poll_costs_one_request_however_many_hubs_there_are(home: Home, more: int) -> None:
     for number in range(more):
         home.simulator.add_hub(f"Room {number}")
-    await home.link()
+    await home.link_account()
     home.simulator.requests.clear()
     await home.poll(3)
-    assert [request.path for request in home.simulator.requests] == [HUBS] * 3
+    assert [request.path for request in home.simulator.requests] == [HUBS_PATH] * 3
 
 
 async def test_account_without_hubs_gets_them_when_they_come(home: Home) -> None:
-    hubs = home.simulator.cloud.hubs
+    hubs = home.simulator.database.hubs
     away = dict(hubs)
     hubs.clear()
-    await home.link()
+    await home.link_account()
     assert hubs_online(home) == "0"
     hubs.update(away)
     await home.poll()
@@ -63,7 +63,7 @@ async def test_hubs_listed_without_state_are_fetched_four_at_a_time(home: Home) 
     home.simulator.settings.list_state = False
     for number in range(20):
         home.simulator.add_hub(f"Room {number}")
-    await home.link()
+    await home.link_account()
     now = most = 0
 
     async def misbehave(
@@ -79,7 +79,7 @@ async def test_hubs_listed_without_state_are_fetched_four_at_a_time(home: Home) 
         now -= 1
         return await handler(request)
 
-    home.simulator.fail("GET", f"{HUBS}/*", Fault("counted", misbehave), times=None)
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/*", Fault("counted", misbehave), times=None)
     home.simulator.hub("Workshop").plug(7)
     home.simulator.requests.clear()
     await home.poll()
@@ -90,9 +90,9 @@ async def test_hubs_listed_without_state_are_fetched_four_at_a_time(home: Home) 
 
 async def test_hub_whose_details_fail_stays_as_it_was(home: Home) -> None:
     home.simulator.settings.list_state = False
-    await home.link()
+    await home.link_account()
     board, focus = home.simulator.hub("Boardroom"), home.simulator.hub("Focus room")
-    home.simulator.fail("GET", f"{HUBS}/{board.id}", Fault.status(500), times=None)
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/{board.id}", Fault.status(500), times=None)
     board.set_active(2)
     focus.set_active(2)
     await home.poll()
@@ -105,8 +105,8 @@ async def test_hub_whose_details_fail_stays_as_it_was(home: Home) -> None:
 async def test_hub_whose_details_never_came_gets_its_entities_later(home: Home) -> None:
     home.simulator.settings.list_state = False
     board = home.simulator.hub("Boardroom")
-    home.simulator.fail("GET", f"{HUBS}/{board.id}", Fault.status(500), times=1)
-    await home.link()
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/{board.id}", Fault.status(500), times=1)
+    await home.link_account()
     assert device(home, board) is not None
     assert home.state("binary_sensor", "Boardroom", "connectivity") == "on"
     assert active_port(home, board) is None
@@ -128,8 +128,8 @@ async def test_details_of_all_hubs_failing_make_all_unavailable(
     home: Home, log: Log, fault: Fault, message: str
 ) -> None:
     home.simulator.settings.list_state = False
-    await home.link()
-    home.simulator.fail("GET", f"{HUBS}/*", fault, times=None)
+    await home.link_account()
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/*", fault, times=None)
     await home.poll(2)
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
     assert len(log(logging.ERROR, message)) == 1
@@ -140,26 +140,26 @@ async def test_details_of_all_hubs_failing_make_all_unavailable(
 
 async def test_token_that_details_refuse_asks_to_sign_in(home: Home) -> None:
     home.simulator.settings.list_state = False
-    await home.link()
-    home.simulator.fail("GET", f"{HUBS}/*", Fault.status(401), times=None)
+    await home.link_account()
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/*", Fault.status(401), times=None)
     await home.poll()
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
-    assert home.dialogs == ["reauth"]
+    assert home.flow_sources == ["reauth"]
 
 
 async def test_token_that_one_hub_refuses_asks_to_sign_in(home: Home) -> None:
     home.simulator.settings.list_state = False
-    await home.link()
+    await home.link_account()
     board = home.simulator.hub("Boardroom")
-    home.simulator.fail("GET", f"{HUBS}/{board.id}", Fault.status(401), times=None)
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/{board.id}", Fault.status(401), times=None)
     await home.poll()
-    assert home.dialogs == ["reauth"]
+    assert home.flow_sources == ["reauth"]
 
 
 async def test_details_of_the_only_hub_failing_make_it_unavailable(home: Home, log: Log) -> None:
     home.simulator.settings.list_state = False
-    await home.link("Second Organisation")
-    home.simulator.fail("GET", f"{HUBS}/*", Fault.status(500))
+    await home.link_account("Second Organisation")
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/*", Fault.status(500))
     await home.poll()
     assert home.state("sensor", "Elsewhere", "active_port") == "unavailable"
     assert len(log(logging.ERROR, "has a problem (status 500)")) == 1
@@ -169,36 +169,36 @@ async def test_details_of_the_only_hub_failing_make_it_unavailable(home: Home, l
 
 async def test_token_server_failing_amid_details_passes(home: Home, log: Log) -> None:
     home.simulator.settings.list_state = False
-    await home.link()
-    home.simulator.fail("GET", f"{HUBS}/*", Fault.status(401), times=None)
-    home.simulator.fail("POST", TOKEN, Fault.status(503), times=None)
+    await home.link_account()
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/*", Fault.status(401), times=None)
+    home.simulator.add_fault("POST", TOKEN_PATH, Fault.status(503), times=None)
     await home.poll()
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
     home.simulator.clear_faults()
     await home.poll()
     assert home.state("sensor", "Boardroom", "active_port") == "1"
-    assert home.dialogs == []
+    assert home.flow_sources == []
     assert len(log(logging.ERROR)) == 1
 
 
 async def test_rate_limit_amid_details_is_heeded(home: Home) -> None:
     home.simulator.settings.list_state = False
-    await home.link()
+    await home.link_account()
     board = home.simulator.hub("Boardroom")
     fault = Fault.status(429, {"Retry-After": "300"})
-    home.simulator.fail("GET", f"{HUBS}/{board.id}", fault)
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/{board.id}", fault)
     await home.poll()
-    asked = home.requests(HUBS)
-    await home.wait(200)
-    assert home.requests(HUBS) == asked
+    asked = home.count_requests(HUBS_PATH)
+    await home.advance_time(200)
+    assert home.count_requests(HUBS_PATH) == asked
 
 
 async def test_rate_limit_amid_details_ends_the_other_requests(home: Home, log: Log) -> None:
     home.simulator.settings.list_state = False
-    await home.link()
+    await home.link_account()
     board, focus = home.simulator.hub("Boardroom"), home.simulator.hub("Focus room")
-    home.simulator.fail("GET", f"{HUBS}/{board.id}", Fault.hang())
-    home.simulator.fail("GET", f"{HUBS}/{focus.id}", Fault.status(429))
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/{board.id}", Fault.hang())
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/{focus.id}", Fault.status(429))
     await home.poll()
     assert len(log(logging.ERROR, "asks to wait")) == 1
     home.simulator.clear_faults()
@@ -211,19 +211,19 @@ async def test_rate_limit_amid_details_ends_the_other_requests(home: Home, log: 
 
 
 async def test_spaces_are_fetched_at_start_and_hourly(home: Home, entry: ConfigEntry) -> None:
-    assert home.requests(SPACES) == 1
+    assert home.count_requests(SPACES) == 1
     await home.poll(5)
-    assert home.requests(SPACES) == 1
-    await home.wait(3600)
-    assert home.requests(SPACES) == 2
+    assert home.count_requests(SPACES) == 1
+    await home.advance_time(3600)
+    assert home.count_requests(SPACES) == 2
     await home.poll(5)
-    assert home.requests(SPACES) == 2
+    assert home.count_requests(SPACES) == 2
 
 
 async def test_spaces_are_not_fetched_again_for_what_was_looked_for(
     home: Home, entry: ConfigEntry
 ) -> None:
-    board, hubs = home.simulator.hub("Boardroom"), home.simulator.cloud.hubs
+    board, hubs = home.simulator.hub("Boardroom"), home.simulator.database.hubs
     for port in (2, 3, 4):
         board.set_active(port)
         await home.poll()
@@ -232,27 +232,27 @@ async def test_spaces_are_not_fetched_again_for_what_was_looked_for(
     hubs[focus.id] = focus
     await home.poll()
     assert home.state("sensor", "Focus room", "active_port") == "none"
-    assert home.requests(SPACES) == 1
+    assert home.count_requests(SPACES) == 1
 
 
 async def test_hubs_that_stay_as_they_are_get_their_area_as_soon_as_the_spaces_are_told(
     home: Home,
 ) -> None:
-    home.simulator.fail("GET", SPACES, Fault.status(500))
-    await home.link()
+    home.simulator.add_fault("GET", SPACES, Fault.status(500))
+    await home.link_account()
     assert area(home, "Boardroom") is None
-    await home.wait(400)
+    await home.advance_time(400)
     assert area(home, "Boardroom") == "Boardroom"
 
 
 async def test_spaces_are_fetched_once_for_an_unknown_id(home: Home, entry: ConfigEntry) -> None:
     home.simulator.add_hub("Library")
     await home.poll()
-    assert home.requests(SPACES) == 2
+    assert home.count_requests(SPACES) == 2
     assert area(home, "Library") == "Library"
     home.simulator.hub("Library").space_ids = ["nowhere"]
     await home.poll(3)
-    assert home.requests(SPACES) == 3
+    assert home.count_requests(SPACES) == 3
 
 
 @pytest.mark.parametrize(
@@ -263,24 +263,24 @@ async def test_spaces_are_fetched_once_for_an_unknown_id(home: Home, entry: Conf
 async def test_spaces_failing_cost_the_area_and_nothing_else(
     home: Home, log: Log, fault: Fault
 ) -> None:
-    home.simulator.fail("GET", SPACES, fault, times=None)
-    await home.link()
-    asked = home.requests(SPACES)
+    home.simulator.add_fault("GET", SPACES, fault, times=None)
+    await home.link_account()
+    asked = home.count_requests(SPACES)
     await home.poll(3)
     assert home.state("sensor", "Boardroom", "active_port") == "1"
     assert area(home, "Boardroom") is None
     assert log(logging.ERROR) == []
-    assert home.requests(SPACES) == asked
+    assert home.count_requests(SPACES) == asked
     home.simulator.clear_faults()
-    await home.wait(3600)
+    await home.advance_time(3600)
     home.simulator.add_hub("Library")
     await home.poll()
     assert area(home, "Library") == "Library"
 
 
 async def test_names_of_spaces_outlive_a_failure(home: Home, entry: ConfigEntry) -> None:
-    home.simulator.fail("GET", SPACES, Fault.status(500), times=None)
-    await home.wait(3600)
+    home.simulator.add_fault("GET", SPACES, Fault.status(500), times=None)
+    await home.advance_time(3600)
     boardroom = home.simulator.hub("Boardroom").space_ids
     home.simulator.add_hub("Second table", space=boardroom[0])
     await home.poll()
@@ -289,16 +289,16 @@ async def test_names_of_spaces_outlive_a_failure(home: Home, entry: ConfigEntry)
 
 async def test_malformed_hub_is_warned_of_once(home: Home, entry: ConfigEntry, log: Log) -> None:
     workshop = home.simulator.hub("Workshop")
-    sound = workshop.raw
+    sound = workshop.json_override
     for times in (1, 2):
-        workshop.raw = ["nonsense"]
+        workshop.json_override = ["nonsense"]
         await home.poll(3)
-        [*warnings] = log(logging.WARNING, "could not be read and is left out")
+        [*warnings] = log(logging.WARNING, "skipped a hub that could not be read")
         assert len(warnings) == times
         assert "nonsense" not in warnings[-1]
         assert home.state("sensor", "Workshop", "active_port") == "unavailable"
         assert home.state("sensor", "Boardroom", "active_port") == "1"
-        workshop.raw = sound
+        workshop.json_override = sound
         await home.poll()
         assert home.state("sensor", "Workshop", "active_port") == "none"
 
@@ -307,9 +307,9 @@ async def test_list_of_nonsense_does_not_flood_the_log(
     home: Home, entry: ConfigEntry, log: Log
 ) -> None:
     listing = orjson.dumps([*range(1_000), {"id": home.simulator.hub("Boardroom").id}])
-    home.simulator.fail("GET", HUBS, Fault.body(listing.decode()))
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.body(listing.decode()))
     await home.poll()
-    assert len(log(logging.WARNING, "could not be read and is left out")) == 5
+    assert len(log(logging.WARNING, "skipped a hub that could not be read")) == 5
 
 
 # Failures
@@ -333,7 +333,7 @@ FAILURES = [
 async def test_failing_poll_is_told_once_and_passes(
     home: Home, log: Log, fault: Fault, _key: str, message: str
 ) -> None:
-    home.simulator.fail("GET", HUBS, fault, times=None)
+    home.simulator.add_fault("GET", HUBS_PATH, fault, times=None)
     await home.poll(3)
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
     assert home.state("binary_sensor", "Boardroom", "connectivity") == "unavailable"
@@ -346,7 +346,7 @@ async def test_failing_poll_is_told_once_and_passes(
     await home.poll(2)
     assert home.state("sensor", "Boardroom", "active_port") == "1"
     assert len(log(logging.INFO, "data recovered")) == 1
-    assert home.dialogs == []
+    assert home.flow_sources == []
 
 
 @pytest.mark.parametrize(("fault", "key", "message"), FAILURES)
@@ -354,29 +354,29 @@ async def test_failing_setup_says_why_and_is_tried_again(
     home: Home, entry: ConfigEntry, fault: Fault, key: str, message: str
 ) -> None:
     await home.hass.config_entries.async_unload(entry.entry_id)
-    home.simulator.fail("GET", HUBS, fault, times=None)
+    home.simulator.add_fault("GET", HUBS_PATH, fault, times=None)
     await home.hass.config_entries.async_setup(entry.entry_id)
     assert entry.state is ConfigEntryState.SETUP_RETRY
     assert entry.error_reason_translation_key == key
     assert message in str(entry.reason)
     home.simulator.clear_faults()
-    await home.wait(60)
+    await home.advance_time(60)
     assert entry.state is ConfigEntryState.LOADED
     assert home.state("sensor", "Boardroom", "active_port") == "1"
-    assert home.dialogs == []
+    assert home.flow_sources == []
 
 
 async def test_poll_that_gets_no_answer_is_given_up(
     home: Home, entry: ConfigEntry, log: Log
 ) -> None:
-    home.simulator.fail("GET", HUBS, Fault.hang())
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.hang())
     asked = len(home.simulator.requests)
     home.freezer.tick(31)
     async_fire_time_changed(home.hass)
     while len(home.simulator.requests) == asked:
         await asyncio.sleep(0)
     assert home.state("sensor", "Boardroom", "active_port") == "1"
-    await home.wait(25)
+    await home.advance_time(25)
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
     assert len(log(logging.ERROR, "could not be reached")) == 1
     await home.poll()
@@ -393,17 +393,17 @@ async def test_rate_limit_is_heeded(
     if header == "date":
         header = format_datetime(dt_util.utcnow() + timedelta(seconds=31 + seconds), usegmt=True)
     headers = {} if header is None else {"Retry-After": header}
-    home.simulator.fail("GET", HUBS, Fault.status(429, headers))
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(429, headers))
     await home.poll()
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
-    asked = home.requests(HUBS)
-    await home.wait(seconds - 3)
-    assert home.requests(HUBS) == asked
-    await home.wait(5)
-    assert home.requests(HUBS) == asked + 1
+    asked = home.count_requests(HUBS_PATH)
+    await home.advance_time(seconds - 3)
+    assert home.count_requests(HUBS_PATH) == asked
+    await home.advance_time(5)
+    assert home.count_requests(HUBS_PATH) == asked + 1
     assert home.state("sensor", "Boardroom", "active_port") == "1"
     await home.poll()
-    assert home.requests(HUBS) == asked + 2
+    assert home.count_requests(HUBS_PATH) == asked + 2
 
 
 async def test_entity_that_fails_does_not_keep_others_from_being_told(
@@ -413,12 +413,12 @@ async def test_entity_that_fails_does_not_keep_others_from_being_told(
         raise ValueError
 
     hub = home.simulator.hub("Boardroom")
-    entry.runtime_data.async_add_listener(fail, hub.id)
+    entry.runtime_data.coordinator.async_add_listener(fail, hub.id)
     online = hubs_online(home)
     hub.online = False
     await home.poll()
     assert hubs_online(home) == str(int(online or "") - 1)
-    assert f"hub {hub.id} could not be updated" in caplog.text
+    assert f"could not update hub {hub.id}" in caplog.text
 
 
 async def test_expired_token_is_not_noticed(home: Home, entry: ConfigEntry, log: Log) -> None:
@@ -434,7 +434,7 @@ async def test_refused_sign_in_asks_the_user(
     home: Home, entry: ConfigEntry, when: str, how: str
 ) -> None:
     if how == "refused":
-        home.simulator.fail("GET", HUBS, Fault.status(401), times=None)
+        home.simulator.add_fault("GET", HUBS_PATH, Fault.status(401), times=None)
     else:
         home.simulator.revoke_access()
     if when == "poll":
@@ -443,6 +443,6 @@ async def test_refused_sign_in_asks_the_user(
         await home.hass.config_entries.async_reload(entry.entry_id)
         assert entry.state is ConfigEntryState.SETUP_ERROR
         assert entry.reason == "Ochno Operated no longer accepts the sign-in"
-        await home.settle()
+        await home.wait_until_idle()
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
-    assert home.dialogs == ["reauth"]
+    assert home.flow_sources == ["reauth"]

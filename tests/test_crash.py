@@ -27,23 +27,23 @@ async def test_tokens_renewed_just_before_home_assistant_was_killed_are_still_th
 ) -> None:
     written = token(home)
     for _ in range(2):
-        await home.wait(LIFETIME)
+        await home.advance_time(LIFETIME)
     newest = token(home)
     await come_back_with(home, written)
     assert entry.state is ConfigEntryState.LOADED
     assert token(home) == newest
     assert len(refreshes(home)) == 2
-    await home.wait(LIFETIME)
+    await home.advance_time(LIFETIME)
     assert port_1(home) == "on"
-    assert home.dialogs == []
+    assert home.flow_sources == []
 
 
 async def test_tokens_of_a_new_sign_in_are_newer_than_those_renewed_before(
     home: Home,
 ) -> None:
     home.simulator.settings.token_lifetime = 600
-    entry = await home.link()
-    await home.wait(600)
+    entry = await home.link_account()
+    await home.advance_time(600)
     assert len(refreshes(home)) == 1
     home.simulator.revoke_access()
     await home.poll()
@@ -53,29 +53,29 @@ async def test_tokens_of_a_new_sign_in_are_newer_than_those_renewed_before(
     assert token(home) == signed_in
     assert entry.state is ConfigEntryState.LOADED
     assert port_1(home) == "on"
-    assert home.dialogs == []
+    assert home.flow_sources == []
 
 
 async def test_new_sign_in_counts_although_the_clock_was_ahead_before(home: Home) -> None:
     assert home.freezer is not None
     home.simulator.settings.token_lifetime = 600
-    entry = await home.link()
-    await home.wait(24 * 3600)
+    entry = await home.link_account()
+    await home.advance_time(24 * 3600)
     assert len(refreshes(home)) == 1
     home.freezer.tick(timedelta(hours=-23))
     home.simulator.revoke_access()
     await home.hass.config_entries.async_reload(entry.entry_id)
-    assert home.dialogs == ["reauth"]
+    assert home.flow_sources == ["reauth"]
     assert (await sign_in_again(home))["reason"] == "reauth_successful"
     assert entry.state is ConfigEntryState.LOADED
     assert port_1(home) == "on"
-    assert home.dialogs == []
+    assert home.flow_sources == []
 
 
 async def test_sign_in_just_before_home_assistant_was_killed_is_still_there(home: Home) -> None:
     home.simulator.settings.token_lifetime = 600
-    await home.link()
-    await home.wait(600)
+    await home.link_account()
+    await home.advance_time(600)
     before = token(home)
     assert len(refreshes(home)) == 1
     home.simulator.revoke_access()
@@ -84,13 +84,13 @@ async def test_sign_in_just_before_home_assistant_was_killed_is_still_there(home
     signed_in = token(home)
     await come_back_with(home, before)
     assert token(home) == signed_in
-    assert home.dialogs == []
+    assert home.flow_sources == []
 
 
 async def test_removed_entry_leaves_no_tokens_behind(
     home: Home, entry: ConfigEntry, hass_storage: dict[str, Any]
 ) -> None:
-    await home.wait(LIFETIME)
+    await home.advance_time(LIFETIME)
     newest = token(home)["refresh_token"]
     assert [name for name in kept(hass_storage, entry) if newest in str(hass_storage[name])]
     await home.hass.config_entries.async_remove(entry.entry_id)
@@ -104,5 +104,5 @@ async def test_entry_removed_while_its_tokens_are_renewed_leaves_none_behind(
     await poll_until(home, held)
     await home.hass.config_entries.async_remove(entry.entry_id)
     held.release.set()
-    await home.settle()
+    await home.wait_until_idle()
     assert kept(hass_storage, entry) == []

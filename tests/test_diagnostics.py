@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from custom_components.ochno.operated.redact import REDACTED, redacted
+from custom_components.ochno.operated.redact import REDACTED, redact
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 
-from .home import HUBS, TOKEN, Home
+from .home import HUBS_PATH, TOKEN_PATH, Home
 from .simulator import Fault
-from .test_oauth import edited
+from .oauth import edited_response
 
 HARMLESS_KEYS = [
     *("direction", "error", "event", "firmware", "hardwareversion", "otp", "product", "type"),
@@ -39,7 +39,7 @@ async def download(home: Home, device_id: str | None = None) -> Any:
     async with home.client.get(path) as response:
         assert response.status == HTTPStatus.OK, await response.text()
         text = await response.text()
-        home.canaries.tell("diagnostics", text)
+        home.leak_detector.record_output("diagnostics", text)
         return json.loads(text)["data"]
 
 
@@ -70,8 +70,8 @@ async def test_diagnostics_tell_how_the_account_is_linked(home: Home, entry: Con
 async def test_diagnostics_tell_the_scopes_however_the_answer_names_them(
     home: Home, scope: str | None, scopes: list[str]
 ) -> None:
-    home.simulator.fail("POST", TOKEN, edited(scope=scope))
-    await home.link()
+    home.simulator.add_fault("POST", TOKEN_PATH, edited_response(scope=scope))
+    await home.link_account()
     assert (await download(home))["token"]["scopes"] == scopes
 
 
@@ -80,7 +80,7 @@ async def test_diagnostics_hold_every_hub_and_each_answer_that_was_never_confirm
 ) -> None:
     facts = await download(home)
     assert len(facts["hubs"]) == len(
-        home.simulator.cloud.hubs_of(home.simulator.cloud.account().id)
+        home.simulator.database.hubs_in_account(home.simulator.database.account().id)
     )
     assert facts["hubs"][0]["name"] == REDACTED
     assert facts["hubs"][0]["data"]["state"]["otp"] == "normal"
@@ -92,10 +92,13 @@ async def test_diagnostics_hold_every_hub_and_each_answer_that_was_never_confirm
 
 
 async def test_diagnostics_name_nobody_and_nothing(home: Home, entry: ConfigEntry) -> None:
-    anna = home.simulator.cloud.users["anna@example.com"]
+    anna = home.simulator.database.users["anna@example.com"]
     told = json.dumps([await download(home), await download(home, home.device("Boardroom").id)])
     secrets = [anna.email, anna.name, anna.sub, entry.unique_id, "Boardroom"]
-    secrets += [hub.id for hub in home.simulator.cloud.hubs_of(home.simulator.cloud.account().id)]
+    secrets += [
+        hub.id
+        for hub in home.simulator.database.hubs_in_account(home.simulator.database.account().id)
+    ]
     secrets += [entry.data["token"]["access_token"], entry.data["token"]["refresh_token"]]
     for secret in secrets:
         assert str(secret) not in told
@@ -110,19 +113,19 @@ async def test_diagnostics_of_a_hub_hold_what_the_cloud_says_of_it_alone(
 
 
 async def test_diagnostics_tell_why_there_is_no_answer(home: Home, entry: ConfigEntry) -> None:
-    home.simulator.fail("GET", "/api/accounts/v1", Fault.status(500))
-    home.simulator.fail("GET", "/api/spaces/v1", Fault.html())
+    home.simulator.add_fault("GET", "/api/accounts/v1", Fault.status(500))
+    home.simulator.add_fault("GET", "/api/spaces/v1", Fault.html())
     answers = (await download(home))["answers"]
     assert answers["/api/accounts/v1"] == "OperatedStatusError(500)"
     assert answers["/api/spaces/v1"] == "OperatedResponseError('not JSON')"
-    home.simulator.fail("POST", TOKEN, Fault.status(503), times=None)
-    home.simulator.fail("GET", "/api/spaces/v1", Fault.status(401))
+    home.simulator.add_fault("POST", TOKEN_PATH, Fault.status(503), times=None)
+    home.simulator.add_fault("GET", "/api/spaces/v1", Fault.status(401))
     answers = (await download(home))["answers"]
     assert answers["/api/spaces/v1"] == "OAuth2TokenRequestTransientError"
 
 
 async def test_diagnostics_tell_why_the_last_poll_failed(home: Home, entry: ConfigEntry) -> None:
-    home.simulator.fail("GET", HUBS, Fault.status(502))
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(502))
     await home.poll()
     assert (await download(home))["updates"]["last_poll_failed_by"] == "OperatedStatusError(502)"
     await home.poll()
@@ -136,23 +139,23 @@ async def test_diagnostics_tell_why_the_last_poll_failed(home: Home, entry: Conf
 async def test_diagnostics_tell_that_the_tokens_could_not_be_renewed(
     home: Home, entry: ConfigEntry, status: int, error: str
 ) -> None:
-    home.simulator.fail("POST", TOKEN, Fault.status(status), times=None)
-    await home.wait(3600)
+    home.simulator.add_fault("POST", TOKEN_PATH, Fault.status(status), times=None)
+    await home.advance_time(3600)
     assert (await download(home))["updates"]["last_poll_failed_by"] == error
 
 
 async def test_diagnostics_tell_that_the_vendor_names_no_scopes(home: Home) -> None:
     home.simulator.settings.scope_in_answer = False
-    await home.link()
+    await home.link_account()
     assert (await download(home))["token"]["scopes"] == []
 
 
 @pytest.fixture
 async def pushed(home: Home) -> ConfigEntry:
     """Link the first account while Home Assistant can be reached from outside."""
-    await home.be_reachable()
-    entry = await home.link()
-    await home.settle()
+    await home.set_external_url()
+    entry = await home.link_account()
+    await home.wait_until_idle()
     return entry
 
 
@@ -204,7 +207,7 @@ async def test_diagnostics_hold_a_delivery_whose_form_nobody_documented(
 async def test_diagnostics_hold_a_delivery_about_no_hub_that_is_known(
     home: Home, pushed: ConfigEntry, message: Any, kept: Any
 ) -> None:
-    await home.post(message)
+    await home.post_to_webhook(message)
     assert await not_understood(home) == [kept]
 
 
@@ -230,10 +233,10 @@ async def test_diagnostics_do_not_grow_with_events_that_nobody_knows(
     home: Home, pushed: ConfigEntry
 ) -> None:
     for number in range(40):
-        await home.post({"event": f"made:up:{number}", "data": number})
+        await home.post_to_webhook({"event": f"made:up:{number}", "data": number})
     for data in (1, 2):
         for event in ("hub:temp", "hub:charging", "made:up:0", "made:up:39"):
-            await home.post({"event": event, "data": data})
+            await home.post_to_webhook({"event": event, "data": data})
     kept = {one["event"]: one["data"] for one in await not_understood(home)}
     assert kept == {f"made:up:{number}": number for number in range(10)} | {
         "hub:temp": 2,
@@ -264,7 +267,7 @@ async def test_diagnostics_work_while_the_entry_does_not(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
     device = home.device("Boardroom")
-    home.simulator.fail("GET", HUBS, Fault.status(500), times=None)
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(500), times=None)
     await hass.config_entries.async_reload(entry.entry_id)
     facts = await download(home)
     assert facts["entry"]["state"] == "setup_retry"
@@ -308,7 +311,7 @@ async def test_diagnostics_of_the_account_device_hold_no_hub(
     ],
 )
 def test_shape_and_figures_stay_and_names_go(told: Any, kept: Any) -> None:
-    assert redacted(told) == kept
+    assert redact(told) == kept
 
 
 @pytest.mark.parametrize("nest", [lambda json: [json], lambda json: {"a": json}])
@@ -316,9 +319,9 @@ def test_what_is_nested_absurdly_deep_is_cut(nest: Callable[[Any], Any]) -> None
     deepest: Any = 1
     for _ in range(12):
         deepest = nest(deepest)
-    assert redacted(deepest) == deepest
+    assert redact(deepest) == deepest
     cut = json.dumps(nest(deepest)).replace("1", f'"{REDACTED}"')
-    assert json.dumps(redacted(nest(deepest))) == cut
+    assert json.dumps(redact(nest(deepest))) == cut
     for _ in range(900):
         deepest = nest(deepest)
-    assert REDACTED in json.dumps(redacted(deepest))
+    assert REDACTED in json.dumps(redact(deepest))

@@ -23,8 +23,8 @@ from yarl import URL
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.exceptions import HomeAssistantError
 
-from .front import Front
-from .home import FLOWS, FRONTEND, HUBS, SUBSCRIPTIONS, Home, Step
+from .home import FLOWS_PATH, FRONTEND_URL, HUBS_PATH, SUBSCRIPTIONS_PATH, Home, Step
+from .https_proxy import HttpsProxy
 from .simulator import Fault, SimHub, Simulator
 
 # Each test is some thirty in one, on one linked account.
@@ -44,13 +44,13 @@ ENDPOINTS = {
     "refresh": TOKEN,
     "user info": ("GET", "/identity/oauth/v2/userinfo"),
     "accounts": ("GET", "/api/accounts/v1"),
-    "hubs list": ("GET", HUBS),
-    "single hub": ("GET", f"{HUBS}/*"),
+    "hubs list": ("GET", HUBS_PATH),
+    "single hub": ("GET", f"{HUBS_PATH}/*"),
     "spaces": ("GET", "/api/spaces/v1"),
-    "state command": ("PUT", f"{HUBS}/*"),
-    "subscribe": ("POST", SUBSCRIPTIONS),
-    "extend": ("PATCH", f"{SUBSCRIPTIONS}*"),
-    "unsubscribe": ("DELETE", f"{SUBSCRIPTIONS}*"),
+    "state command": ("PUT", f"{HUBS_PATH}/*"),
+    "subscribe": ("POST", SUBSCRIPTIONS_PATH),
+    "extend": ("PATCH", f"{SUBSCRIPTIONS_PATH}*"),
+    "unsubscribe": ("DELETE", f"{SUBSCRIPTIONS_PATH}*"),
 }
 FAULTS = {
     **{
@@ -148,13 +148,15 @@ class Moment:
     async def dialog(self, fail: Fail | None = None) -> Step:
         """Go through the dialog; the fault begins when the browser comes back."""
         home = self.home
-        step = await home.submit(await home.start(), server=self.server, access=self.access)
+        step = await home.submit_form(
+            await home.start_flow(), server=self.server, access=self.access
+        )
         location = await home.simulator.approve(
             step["url"].replace(self.server, home.simulator.url)
         )
         if fail:
             await fail()
-        return await home.come_back(step, location)
+        return await home.follow_redirect(step, location)
 
     async def strike(self, fail: Fail) -> str:
         """Let the fault begin and the moment come; return the end in the words of the table."""
@@ -168,20 +170,20 @@ class Moment:
 
     async def pass_by(self) -> None:
         """Let the time pass after which all should be well; the fault is over."""
-        await self.home.wait(PATIENCE)
+        await self.home.advance_time(PATIENCE)
 
     async def sign_in_again(self) -> None:
         """Go through the dialog that Home Assistant shows by itself."""
         [flow] = self.home.hass.config_entries.flow.async_progress_by_handler("ochno")
-        step = await self.home.submit({"flow_id": flow["flow_id"]})
+        step = await self.home.submit_form({"flow_id": flow["flow_id"]})
         url = step["url"].replace(self.server, self.home.simulator.url)
-        step = await self.home.come_back(step, await self.home.simulator.approve(url))
+        step = await self.home.follow_redirect(step, await self.home.simulator.approve(url))
         assert step["reason"] == "reauth_successful"
 
     async def work(self) -> None:
         """Show that everything works, and be ready for the next fault."""
         self.replug()
-        await self.home.wait(PATIENCE)
+        await self.home.advance_time(PATIENCE)
         assert self.shown == self.true
 
     def replug(self) -> None:
@@ -226,7 +228,7 @@ class Setup(Moment):
 
     async def happen(self) -> str:
         await self.home.hass.config_entries.async_setup(self.home.entry.entry_id)
-        await self.home.settle()
+        await self.home.wait_until_idle()
         ends = {
             ConfigEntryState.LOADED: "loaded",
             ConfigEntryState.SETUP_RETRY: "retry",
@@ -249,9 +251,9 @@ class Poll(Moment):
     async def happen(self) -> str:
         self.replug()
         if self.endpoint == "spaces":
-            await self.home.wait(HOUR)
+            await self.home.advance_time(HOUR)
         await self.home.poll(2)
-        if self.home.dialogs:
+        if self.home.flow_sources:
             assert self.shown == "unavailable"
             return "reauth"
         if self.shown == "unavailable":
@@ -260,7 +262,7 @@ class Poll(Moment):
 
     async def pass_by(self) -> None:
         await super().pass_by()
-        if not self.home.dialogs:
+        if not self.home.flow_sources:
             assert self.shown == self.true
 
 
@@ -285,7 +287,9 @@ class Command(Moment):
 
     async def switch(self) -> None:
         option = "3" if self.hub.active == 2 else "2"
-        await self.home.call("select", "select_option", "Boardroom", "active_port", option=option)
+        await self.home.call_action(
+            "select", "select_option", "Boardroom", "active_port", option=option
+        )
 
     @property
     def active(self) -> str | None:
@@ -296,50 +300,50 @@ class Push(Moment):
     """Changes arrive at once, or are to."""
 
     async def begin(self) -> None:
-        await self.home.be_reachable()
+        await self.home.set_external_url()
         await super().begin()
-        await self.home.settle()
+        await self.home.wait_until_idle()
 
     async def happen(self) -> str:
         match self.endpoint:
             case "single hub":
                 self.replug()
-                await self.home.delivered()
-                await self.home.wait(2)
+                await self.home.wait_for_deliveries()
+                await self.home.advance_time(2)
             case "extend":
-                await self.home.wait(EXTENDED)
+                await self.home.advance_time(EXTENDED)
             case "delivery":
-                await self.home.delivered()
-                await self.home.wait(2)
+                await self.home.wait_for_deliveries()
+                await self.home.advance_time(2)
             case _:
-                for url in (None, FRONTEND):
+                for url in (None, FRONTEND_URL):
                     await self.home.hass.config.async_update(external_url=url)
-                    await self.home.settle()
+                    await self.home.wait_until_idle()
                 await self.home.poll()
         return self.end()
 
     def end(self) -> str:
-        if self.home.dialogs:
+        if self.home.flow_sources:
             return "reauth"
         if self.shown == "unavailable":
             return "unavailable"
         assert self.shown == self.true
-        state = str(self.home.instant_updates)
+        state = str(self.home.instant_updates_state)
         return {"failing": "polling"}.get(state, state)
 
     async def pass_by(self) -> None:
         await super().pass_by()
         # Subscribing is tried again ever more rarely; and what was said to be extended, and was
         # not, is found to have lapsed.
-        await self.home.wait(EXTENDED)
+        await self.home.advance_time(EXTENDED)
 
     async def work(self) -> None:
-        assert self.home.instant_updates == "active"
+        assert self.home.instant_updates_state == "active"
         # One that the cloud made or kept, but said that it had not, lapses by itself.
-        for lost in self.home.simulator.subscriptions.live()[:-1]:
+        for lost in self.home.simulator.subscriptions.active()[:-1]:
             lost.expires = 0
         self.replug()
-        await self.home.delivered()
+        await self.home.wait_for_deliveries()
         assert self.shown == self.true
         await super().work()
 
@@ -353,7 +357,7 @@ class Unload(Push):
 
     async def pass_by(self) -> None:
         await self.home.hass.config_entries.async_setup(self.home.entry.entry_id)
-        await self.home.settle()
+        await self.home.wait_until_idle()
 
 
 MOMENTS: dict[str, type[Moment]] = {
@@ -437,7 +441,7 @@ async def try_all(
                     clock.cancel()
                 await heal()
             await moment.pass_by()
-            if moment.home.dialogs:
+            if moment.home.flow_sources:
                 ends = list(dict.fromkeys([*ends, "reauth"]))
                 await moment.sign_in_again()
             assert ", ".join(ends) == expected
@@ -454,7 +458,8 @@ async def test_fault(
 ) -> None:
     async with Simulator() as other:
         faults = FAULTS | {
-            f"redirect {code}": Fault.redirect(f"{other.url}{HUBS}", code) for code in (302, 307)
+            f"redirect {code}": Fault.redirect(f"{other.url}{HUBS_PATH}", code)
+            for code in (302, 307)
         }
 
         async def fail(fault: str) -> None:
@@ -462,7 +467,7 @@ async def test_fault(
             if row.endpoint == "delivery":
                 await deliver(home, fault)
             else:
-                home.simulator.fail(*ENDPOINTS[row.endpoint], faults[fault], times=None)
+                home.simulator.add_fault(*ENDPOINTS[row.endpoint], faults[fault], times=None)
 
         async def heal() -> None:
             home.simulator.clear_faults()
@@ -474,25 +479,29 @@ async def test_fault(
 
 
 @pytest.fixture
-async def front(
+async def https_proxy(
     simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Front]:
+) -> AsyncIterator[HttpsProxy]:
     """Put the internet in front of the simulator."""
-    async with Front(simulator.port, tmp_path, monkeypatch) as front:
-        yield front
+    async with HttpsProxy(simulator.port, tmp_path, monkeypatch) as https_proxy:
+        yield https_proxy
 
 
 @rows(server=False)
 async def test_no_server(
-    front: Front, home: Home, row: Row, caplog: pytest.LogCaptureFixture, subtests: pytest.Subtests
+    https_proxy: HttpsProxy,
+    home: Home,
+    row: Row,
+    caplog: pytest.LogCaptureFixture,
+    subtests: pytest.Subtests,
 ) -> None:
     async def fail(fault: str) -> None:
-        await front.fail(fault)
+        await https_proxy.inject_fault(fault)
         # Home Assistant remembers for ten seconds where a name was found.
-        await home.wait(11)
+        await home.advance_time(11)
 
-    moment = MOMENTS[row.moment](home, front.url, row.endpoint)
-    await try_all(row, moment, caplog, subtests, fail, front.heal)
+    moment = MOMENTS[row.moment](home, https_proxy.url, row.endpoint)
+    await try_all(row, moment, caplog, subtests, fail, https_proxy.clear_faults)
 
 
 # What does not come from the cloud, but from the browser, or from anybody
@@ -514,7 +523,7 @@ async def deliver(home: Home, fault: str) -> None:
         "50 MB": sound + b" " * 50_000_000,
     }
     body = bodies.get(fault, sound)
-    [subscription] = home.simulator.subscriptions.live()
+    [subscription] = home.simulator.subscriptions.active()
     encoding = "Content-Encoding: gzip\r\n" if fault == "not gzip" else ""
     head = (
         f"POST {URL(subscription.webhook_url).path} HTTP/1.1\r\nHost: localhost\r\n"
@@ -539,7 +548,7 @@ async def deliver(home: Home, fault: str) -> None:
 async def test_callback(home: Home, line: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
     flow = Flow(home, home.simulator.url, "callback")
     await flow.begin()
-    step = await home.submit(await home.start(), server=flow.server, access="read")
+    step = await home.submit_form(await home.start_flow(), server=flow.server, access="read")
     location = URL(await home.simulator.approve(step["url"]), encoded=True)
     state = location.query["state"]
     query = {
@@ -553,11 +562,11 @@ async def test_callback(home: Home, line: dict[str, str], caplog: pytest.LogCapt
     sent = query.get(what, {"state": state, "error": what})
     async with home.client.get(location.path, params=sent) as answer:
         assert answer.status in (200, 400)
-    step = await home.request("GET", f"{FLOWS}/{step['flow_id']}")
-    await home.settle()
+    step = await home.request("GET", f"{FLOWS_PATH}/{step['flow_id']}")
+    await home.wait_until_idle()
     if line["the dialog"] == "waits":
         assert step["type"] == "external"
-        assert (await home.come_back(step, str(location)))["type"] == "create_entry"
+        assert (await home.follow_redirect(step, str(location)))["type"] == "create_entry"
     else:
         assert step["reason"] == line["the dialog"]
         await flow.work()

@@ -27,8 +27,9 @@ PACKAGE = ROOT / "custom_components" / DOMAIN
 GITHUB = ROOT / ".github"
 SLUG = "ha-ochno/ha-ochno"
 WORKFLOWS = sorted((GITHUB / "workflows").iterdir())
+REQUIREMENTS = sorted(ROOT.glob("requirements_*.in"))
 FORMS = sorted((GITHUB / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def read(path: Path) -> Any:
@@ -37,6 +38,23 @@ def read(path: Path) -> Any:
 
 MANIFEST = read(PACKAGE / "manifest.json")
 HACS = read(ROOT / "hacs.json")
+CHANGELOG = f"""\
+# Changelog
+
+## Unreleased
+
+- Not released yet
+
+## {MANIFEST["version"]} - 2026-12-01
+
+### Added
+
+- A new entity
+
+## 0.0.1 - 2026-01-01
+
+- An older change
+"""
 
 
 # The repository
@@ -115,6 +133,15 @@ def test_document_names_only_what_there_is(path: Path) -> None:
         assert (ROOT / name).exists() or (PACKAGE / name).exists(), name
 
 
+@pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.stem)
+def test_compiled_requirements_pin_all_packages_of_their_input(path: Path) -> None:
+    lines = path.with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+    pins = {line.split(" ;")[0] for line in lines if not line.lstrip().startswith("#")}
+    assert all(re.fullmatch(r"[\w-]+==[\w.!+-]+", pin) for pin in pins)
+    for direct in path.read_text(encoding="utf-8").splitlines():
+        assert any(pin == direct or pin.startswith(f"{direct}==") for pin in pins), direct
+
+
 # Brand images
 
 
@@ -162,21 +189,28 @@ def repository(tmp_path: Path) -> Path:
     shutil.copytree(PACKAGE, repository / "custom_components" / DOMAIN)
     shutil.copytree(ROOT / "scripts", repository / "scripts")
     shutil.copy(ROOT / ".gitignore", repository)
+    (repository / "CHANGELOG.md").write_text(CHANGELOG)
     cache = repository / "custom_components" / DOMAIN / "__pycache__"
     cache.mkdir(exist_ok=True)
     (cache / "const.cpython-314.pyc").touch()
-    for command in ("init --quiet", "add .", "commit --quiet --message release"):
-        subprocess.run(
-            ["git", "-c", "user.name=Test", "-c", "user.email=test@example.com", *command.split()],
-            cwd=repository,
-            check=True,
-        )
+    git(repository, "init --quiet")
+    commit(repository)
     return repository
+
+
+def git(repository: Path, command: str) -> None:
+    user = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
+    subprocess.run(["git", *user, *command.split()], cwd=repository, check=True)
+
+
+def commit(repository: Path) -> None:
+    git(repository, "add .")
+    git(repository, "commit --quiet --message release")
 
 
 def release(repository: Path, tag: str) -> subprocess.CompletedProcess[str]:
     folder = repository.parent
-    command = [repository / "scripts" / "release", tag]
+    command = [str(repository / "scripts" / "release"), tag]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
@@ -206,6 +240,21 @@ def test_release_is_refused_if_its_tag_is_not_the_version(
     answer = release(repository, tag)
     assert answer.returncode == 1
     assert f"the tag is {tag}, but the version in manifest.json is" in answer.stderr
+    assert not (tmp_path / HACS["filename"]).exists()
+
+
+def test_release_prints_the_notes_of_its_version(repository: Path) -> None:
+    assert release(repository, MANIFEST["version"]).stdout == "### Added\n\n- A new entity\n"
+
+
+@pytest.mark.parametrize("section", ["", "## Unreleased\n\n- Text", "## {}\n\n## 0.0.1\n\n- Text"])
+def test_release_without_notes_fails(repository: Path, tmp_path: Path, section: str) -> None:
+    version = MANIFEST["version"]
+    (repository / "CHANGELOG.md").write_text("# Changelog\n\n" + section.format(version))
+    commit(repository)
+    result = release(repository, version)
+    assert result.returncode == 1
+    assert f'CHANGELOG.md has no text under the heading "## {version}"' in result.stderr
     assert not (tmp_path / HACS["filename"]).exists()
 
 

@@ -23,7 +23,7 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.util import dt as dt_util
 from homeassistant.util.yaml import parse_yaml
 
-from .home import HUBS, Home
+from .home import HUBS_PATH, Home
 from .simulator import Fault, SimHub
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "automations.md"
@@ -60,13 +60,13 @@ async def add_helper(
     home: Home, name: str, platform: str, key: str, state: str, **options: str
 ) -> str:
     """Make a helper of a fact of the boardroom's hub, as a user does; return its entity."""
-    step = await home.start(handler="history_stats")
+    step = await home.start_flow(handler="history_stats")
     entity_id = home.entity_id(platform, "Boardroom", key)
-    step = await home.submit(step, name=name, entity_id=entity_id, type="time")
-    step = await home.submit(step, state=[state])
-    step = await home.submit(step, **options)
+    step = await home.submit_form(step, name=name, entity_id=entity_id, type="time")
+    step = await home.submit_form(step, state=[state])
+    step = await home.submit_form(step, **options)
     assert step["type"] == "create_entry", step
-    await home.settle()
+    await home.wait_until_idle()
     registry = er.async_get(home.hass)
     [entity] = er.async_entries_for_config_entry(registry, step["result"]["entry_id"])
     return entity.entity_id
@@ -95,14 +95,14 @@ async def test_time_in_use_today_is_the_sum_of_all_that_were_plugged_in(
     for port, stayed in ((2, 2 * HOUR), (3, HOUR / 2)):
         hub.plug(port)
         await home.poll()
-        await home.wait(stayed)
+        await home.advance_time(stayed)
         hub.unplug(port)
         await home.poll()
-        await home.wait(HOUR)
+        await home.advance_time(HOUR)
     assert await hours(home, "binary_sensor", "in_use", "on") == about(2.5)
     hub.plug(2)
     await home.poll()
-    await home.wait(HOUR)
+    await home.advance_time(HOUR)
     assert await hours(home, "binary_sensor", "in_use", "on") == about(3.5)
 
 
@@ -110,10 +110,10 @@ async def test_each_day_has_its_own_time_in_use(home: Home, hub: SimHub) -> None
     hub.plug(2)
     await home.poll()
     # From eight in the morning till four at night.
-    await home.wait(20 * HOUR)
+    await home.advance_time(20 * HOUR)
     hub.unplug(2)
     await home.poll()
-    await home.wait(HOUR)
+    await home.advance_time(HOUR)
     assert await hours(home, "binary_sensor", "in_use", "on", **YESTERDAY) == about(16)
     assert await hours(home, "binary_sensor", "in_use", "on") == about(4)
 
@@ -124,30 +124,30 @@ async def test_time_in_which_nobody_knows_does_not_count(
 ) -> None:
     hub.plug(2)
     await home.poll()
-    await home.wait(HOUR)
+    await home.advance_time(HOUR)
     if reason == "offline":
         hub.online = False
     else:
-        home.simulator.fail("GET", HUBS, Fault.status(503), times=None)
+        home.simulator.add_fault("GET", HUBS_PATH, Fault.status(503), times=None)
     await home.poll()
     assert home.state("binary_sensor", "Boardroom", "in_use") == "unavailable"
-    await home.wait(5 * HOUR)
+    await home.advance_time(5 * HOUR)
     home.simulator.clear_faults()
     hub.online = True
     await home.poll()
-    await home.wait(HOUR)
+    await home.advance_time(HOUR)
     assert await hours(home, "binary_sensor", "in_use", "on") == about(2)
     assert await hours(home, "sensor", "active_port", "2") == about(2)
 
 
 @pytest.mark.parametrize(("access", "platform"), [("read", "sensor"), ("control", "select")])
 async def test_time_of_each_port_is_told(home: Home, access: str, platform: str) -> None:
-    await home.link(access=access)
+    await home.link_account(access=access)
     hub = home.simulator.hub("Boardroom")
     for port, stayed in ((2, 1), (3, 2), (0, 3), (2, 4)):
         hub.set_active(port)
         await home.poll()
-        await home.wait(stayed * HOUR)
+        await home.advance_time(stayed * HOUR)
     told = {state: await hours(home, platform, "active_port", state) for state in ("2", "3", "4")}
     assert told == {"2": about(5), "3": about(2), "4": 0}
     assert await hours(home, platform, "active_port", "none") == about(3)
@@ -157,7 +157,7 @@ async def test_time_of_each_port_is_told(home: Home, access: str, platform: str)
 async def test_ports_that_automations_go_back_to_are_not_kept(
     hass: HomeAssistant, home: Home, access: str, platform: str
 ) -> None:
-    await home.link(access=access)
+    await home.link_account(access=access)
     entity_id = home.entity_id(platform, "Boardroom", "active_port") or ""
     await async_wait_recording_done(hass)
     day = dt_util.start_of_local_day()
@@ -173,7 +173,7 @@ async def test_ports_that_automations_go_back_to_are_not_kept(
 async def test_card_to_copy_shows_the_hours_of_each_day(
     hass: HomeAssistant, home: Home, hass_ws_client: WebSocketGenerator
 ) -> None:
-    await home.link(access="control")
+    await home.link_account(access="control")
     options = {**TODAY, "state_class": "total_increasing"}
     helpers = [
         await add_helper(home, "In use today", "binary_sensor", "in_use", "on", **options),
@@ -189,13 +189,13 @@ async def test_card_to_copy_shows_the_hours_of_each_day(
     begin = dt_util.utcnow()
     for port, stayed in ((2, 3), (3, 5)):
         while dt_util.now().hour != 8:
-            await home.wait(HOUR)
+            await home.advance_time(HOUR)
         hub.plug(port)
         await home.poll()
-        await home.wait(stayed * HOUR)
+        await home.advance_time(stayed * HOUR)
         hub.unplug(port)
         await home.poll()
-    await home.wait(HOUR)
+    await home.advance_time(HOUR)
     for number in range(30 * 12):
         do_adhoc_statistics(hass, start=begin + timedelta(minutes=5 * number))
     await async_wait_recording_done(hass)

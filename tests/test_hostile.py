@@ -9,25 +9,25 @@ from hypothesis import given, strategies as st
 import pytest
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
-from custom_components.ochno.oauth import OchnoImplementation, UnknownTokenAnswerError
+from custom_components.ochno.oauth import OchnoImplementation, UnknownTokenResponseError
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, valid_entity_id
 from homeassistant.helpers import area_registry as ar, device_registry as dr, entity_registry as er
 from homeassistant.helpers.config_entry_oauth2_flow import async_get_config_entry_implementation
 from homeassistant.helpers.json import json_bytes, prepare_save_json
 
-from .home import HUBS, TOKEN, Home
-from .hostile import (
+from .home import HUBS_PATH, TOKEN_PATH, Home
+from .simulator import Fault
+from .strategies import (
+    ACCOUNTS,
     DELIVERIES,
     HUB_LISTS,
-    HUBS as A_HUB,
-    PEOPLE,
+    HUBS,
     SPACE_LISTS,
     TOKENS,
-    dumps,
-    examples,
+    dump_json,
+    max_examples,
 )
-from .simulator import Fault
 
 pytestmark = pytest.mark.property
 
@@ -37,9 +37,9 @@ SPACES = "/api/spaces/v1"
 @pytest.fixture
 async def entry(home: Home, access: str) -> ConfigEntry:
     """Link the first account, with instant updates."""
-    await home.be_reachable()
-    entry = await home.link(access=access)
-    await home.settle()
+    await home.set_external_url()
+    entry = await home.link_account(access=access)
+    await home.wait_until_idle()
     return entry
 
 
@@ -70,12 +70,12 @@ async def check_house(hass: HomeAssistant, websocket: Any) -> None:
 
 
 @pytest.mark.parametrize("access", ["read", "control"])
-@examples(30, thorough=500)
+@max_examples(30, thorough=500)
 @given(
     hubs=HUB_LISTS,
     spaces=SPACE_LISTS,
     deliveries=st.lists(DELIVERIES, max_size=3),
-    details=A_HUB,
+    details=HUBS,
 )
 async def test_hostile_cloud_harms_neither_the_house_nor_its_log(
     hass: HomeAssistant,
@@ -95,29 +95,30 @@ async def test_hostile_cloud_harms_neither_the_house_nor_its_log(
     platform = "select" if access == "control" else "sensor"
     websocket = await hass_ws_client(hass)
     sound = [
-        hub.as_json(simulator.settings) for hub in simulator.cloud.hubs_of(entry.unique_id or "")
+        hub.as_json(simulator.settings)
+        for hub in simulator.database.hubs_in_account(entry.unique_id or "")
     ]
-    simulator.fail("GET", SPACES, Fault.body(dumps(spaces)), times=None)
-    simulator.fail("GET", HUBS, Fault.body(dumps([*sound, *hubs])), times=None)
-    simulator.fail("GET", f"{HUBS}/*", Fault.body(dumps(details)), times=None)
-    await entry.runtime_data.async_refresh()
-    await home.settle()
+    simulator.add_fault("GET", SPACES, Fault.body(dump_json(spaces)), times=None)
+    simulator.add_fault("GET", HUBS_PATH, Fault.body(dump_json([*sound, *hubs])), times=None)
+    simulator.add_fault("GET", f"{HUBS_PATH}/*", Fault.body(dump_json(details)), times=None)
+    await entry.runtime_data.coordinator.async_refresh()
+    await home.wait_until_idle()
     assert home.state(platform, "Boardroom", "active_port") == "1"
     await check_house(hass, websocket)
     for delivery in deliveries:
         if isinstance(delivery, dict):
             delivery["hubId"] = simulator.hub("Boardroom").id
             delivery.pop("verificationToken", None)
-        await home.post(dumps(delivery).encode())
+        await home.post_to_webhook(dump_json(delivery).encode())
         await check_house(hass, websocket)
-    await home.wait(1)
+    await home.advance_time(1)
     await check_house(hass, websocket)
     check_log(caplog)
 
     simulator.clear_faults()
     for _ in range(5):
-        await entry.runtime_data.async_refresh()
-    await home.settle()
+        await entry.runtime_data.coordinator.async_refresh()
+    await home.wait_until_idle()
     assert home.state(platform, "Boardroom", "active_port") == "1"
     assert len(dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)) == 5
     check_log(caplog)
@@ -125,7 +126,7 @@ async def test_hostile_cloud_harms_neither_the_house_nor_its_log(
 
 
 @pytest.mark.parametrize("access", ["read"])
-@examples(40, thorough=20_000)
+@max_examples(40, thorough=20_000)
 @given(answer=TOKENS)
 async def test_token_answer_is_refused_or_leaves_usable_tokens(
     home: Home, entry: ConfigEntry, caplog: pytest.LogCaptureFixture, answer: Any
@@ -133,9 +134,9 @@ async def test_token_answer_is_refused_or_leaves_usable_tokens(
     implementation = await async_get_config_entry_implementation(home.hass, entry)
     assert isinstance(implementation, OchnoImplementation)
     implementation.use_server(home.simulator.url)
-    home.simulator.fail("POST", TOKEN, Fault.body(dumps(answer)))
+    home.simulator.add_fault("POST", TOKEN_PATH, Fault.body(dump_json(answer)))
     # What Home Assistant does when the access token is about to end.
-    with suppress(UnknownTokenAnswerError):
+    with suppress(UnknownTokenResponseError):
         token = await implementation.async_refresh_token(dict(entry.data["token"]))
         assert token["access_token"] != entry.data["token"]["access_token"]
         for key in ("access_token", "refresh_token"):
@@ -146,18 +147,20 @@ async def test_token_answer_is_refused_or_leaves_usable_tokens(
     check_log(caplog)
 
 
-@examples(20, thorough=500)
-@given(account=PEOPLE, user=PEOPLE)
+@max_examples(20, thorough=500)
+@given(account=ACCOUNTS, user=ACCOUNTS)
 async def test_account_is_linked_or_refused_whatever_is_said_of_it(
     hass: HomeAssistant, home: Home, caplog: pytest.LogCaptureFixture, account: Any, user: Any
 ) -> None:
     random.seed()
     simulator = home.simulator
     await home.add_credentials()
-    simulator.fail("GET", "/api/accounts/v1", Fault.body(dumps(account)), times=None)
-    simulator.fail("GET", "/identity/oauth/v2/userinfo", Fault.body(dumps(user)), times=None)
-    step = await home.add()
-    await home.settle()
+    simulator.add_fault("GET", "/api/accounts/v1", Fault.body(dump_json(account)), times=None)
+    simulator.add_fault(
+        "GET", "/identity/oauth/v2/userinfo", Fault.body(dump_json(user)), times=None
+    )
+    step = await home.run_user_flow()
+    await home.wait_until_idle()
     if step["type"] == "create_entry":
         assert home.entry.title.isprintable()
         json_bytes(home.entry.as_storage_fragment)
@@ -165,5 +168,5 @@ async def test_account_is_linked_or_refused_whatever_is_said_of_it(
         await hass.config_entries.async_remove(home.entry.entry_id)
     else:
         assert (step["type"], step["reason"]) == ("abort", "account_unknown")
-    await home.settle()
+    await home.wait_until_idle()
     check_log(caplog)

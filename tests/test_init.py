@@ -13,7 +13,7 @@ from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.const import EVENT_STATE_CHANGED
 from homeassistant.helpers import area_registry as ar, device_registry as dr, entity_registry as er
 
-from .home import HUBS, TOKEN, Home
+from .home import HUBS_PATH, TOKEN_PATH, Home
 from .simulator import Fault, SimHub
 
 
@@ -50,7 +50,7 @@ def leave(home: Home, name: str) -> SimHub:
 
 def come_back(home: Home, hub: SimHub) -> None:
     """Put a hub back that was removed."""
-    home.simulator.cloud.hubs[hub.id] = hub
+    home.simulator.database.hubs[hub.id] = hub
 
 
 @dataclass
@@ -103,11 +103,11 @@ async def test_plugged_laptop_shows_within_one_poll(home: Home, entry: ConfigEnt
 async def test_unloaded_entry_asks_nothing_for_those_who_come_late(
     home: Home, entry: ConfigEntry
 ) -> None:
-    coordinator = entry.runtime_data
+    coordinator = entry.runtime_data.coordinator
     assert await home.hass.config_entries.async_unload(entry.entry_id)
     home.simulator.requests.clear()
     await coordinator.async_request_refresh()
-    await home.wait(600)
+    await home.advance_time(600)
     assert home.simulator.requests == []
 
 
@@ -122,7 +122,7 @@ async def test_unloaded_entry_asks_nothing_and_comes_back(home: Home, entry: Con
     assert await home.hass.config_entries.async_setup(entry.entry_id)
     assert home.state("sensor", "Boardroom", "active_port") == "2"
     await home.poll()
-    assert home.requests(HUBS) == 2
+    assert home.count_requests(HUBS_PATH) == 2
 
 
 async def test_reload_keeps_devices_and_entities(home: Home, entry: ConfigEntry) -> None:
@@ -140,7 +140,7 @@ async def test_reload_keeps_devices_and_entities(home: Home, entry: ConfigEntry)
 async def test_removed_entry_leaves_nothing(home: Home, entry: ConfigEntry) -> None:
     assert len(devices(home, entry)) == 5
     await home.hass.config_entries.async_remove(entry.entry_id)
-    await home.settle()
+    await home.wait_until_idle()
     assert devices(home, entry) == {}
     assert er.async_entries_for_config_entry(er.async_get(home.hass), entry.entry_id) == []
     assert home.hass.states.async_entity_ids(["sensor", "binary_sensor"]) == []
@@ -173,18 +173,18 @@ async def test_renewed_token_is_not_noticed(home: Home, entry: ConfigEntry) -> N
     assert state is not None
     events = async_capture_events(home.hass, EVENT_STATE_CHANGED)
     for _ in range(3):
-        await home.wait(3601)
+        await home.advance_time(3601)
     assert entry.data["token"]["access_token"] != token
-    assert home.requests(TOKEN, "POST") == 4
+    assert home.count_requests(TOKEN_PATH, "POST") == 4
     assert events == []
     later = home.hass.states.get(state.entity_id)
     assert later is not None
     assert later.last_changed == state.last_changed
-    assert home.requests("/api/spaces/v1") == 4  # hourly, so the entry was not set up anew
+    assert home.count_requests("/api/spaces/v1") == 4  # hourly, so the entry was not set up anew
 
 
 async def test_two_accounts_side_by_side(home: Home, entry: ConfigEntry) -> None:
-    step = await home.add("Second Organisation")
+    step = await home.run_user_flow("Second Organisation")
     assert step["type"] == "create_entry"
     [second] = [one for one in home.hass.config_entries.async_entries("ochno") if one is not entry]
     assert devices(home, second).keys() == {"Second Organisation", "Elsewhere"}
@@ -202,7 +202,7 @@ async def test_hub_is_a_device_with_all_that_is_known(home: Home, entry: ConfigE
     board = home.simulator.hub("Boardroom")
     found = device(home, board)
     account = dr.async_get(home.hass).async_get_device_by_identifier(
-        ("ochno", f"account_{entry.unique_id} "), entry.entry_id
+        ("ochno", entry.entry_id), entry.entry_id
     )
     assert found is not None
     assert account is not None
@@ -294,7 +294,7 @@ async def test_hub_that_left_while_home_assistant_was_down(home: Home, entry: Co
 
 
 async def test_empty_answers_remove_nothing(home: Home, entry: ConfigEntry) -> None:
-    home.simulator.fail("GET", HUBS, Fault.body("[]"), times=None)
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.body("[]"), times=None)
     await home.poll(GONE_AFTER * 2)
     assert device(home, home.simulator.hub("Boardroom")) is not None
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
@@ -305,12 +305,12 @@ async def test_empty_answers_remove_nothing(home: Home, entry: ConfigEntry) -> N
 
 async def test_nothing_is_removed_while_a_hub_is_malformed(home: Home, entry: ConfigEntry) -> None:
     hub = leave(home, "Focus room")
-    home.simulator.hub("Workshop").raw = "nonsense"
+    home.simulator.hub("Workshop").json_override = "nonsense"
     await home.poll(GONE_AFTER * 2)
     assert device(home, hub) is not None
     assert device(home, home.simulator.hub("Workshop")) is not None
     home.simulator.hub("Workshop").extra = {"id": "elsewhere"}
-    home.simulator.hub("Workshop").raw = {"id": home.simulator.hub("Workshop").id}
+    home.simulator.hub("Workshop").json_override = {"id": home.simulator.hub("Workshop").id}
     await home.poll(GONE_AFTER - 1)
     assert device(home, hub) is not None
     await home.poll()
@@ -371,7 +371,7 @@ async def test_device_can_not_be_deleted_while_nothing_is_known_of_its_hub(
 ) -> None:
     ids = devices(home, entry)
     await home.hass.config_entries.async_unload(entry.entry_id)
-    home.simulator.fail("GET", HUBS, Fault.status(503), times=None)
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(503), times=None)
     await home.hass.config_entries.async_setup(entry.entry_id)
     answer = await delete(home, hass_ws_client, ids["Focus room"])
     assert not answer["success"]

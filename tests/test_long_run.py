@@ -23,9 +23,9 @@ from homeassistant.core import Event, callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.storage import Store
 
-from .home import HUBS, POLL, TOKEN, Home
+from .home import HUBS_PATH, POLL_INTERVAL, TOKEN_PATH, Home
 from .simulator import Fault
-from .simulator.answers import Handler
+from .simulator.responses import Handler
 from .simulator.faults import Wait
 from .simulator.hub import SimHub
 from .test_oauth import sign_in_again
@@ -67,10 +67,10 @@ class Month:
         self, request: web.Request, handler: Handler, wait: Wait
     ) -> web.StreamResponse:
         """Spoil one request in twenty."""
-        at_tokens = request.path == TOKEN
+        at_tokens = request.path == TOKEN_PATH
         if at_tokens and self.lose_tokens:
             self.lose_tokens = False
-            return await Fault.truncated().misbehave(request, handler, wait)
+            return await Fault.truncated().handle(request, handler, wait)
         fault = self.chance.choice(AT_TOKENS if at_tokens else ELSEWHERE)
         if self.chance.random() >= FAULTY or (self.refused and fault is REFUSAL):
             self.refused = self.refused and at_tokens
@@ -78,9 +78,9 @@ class Month:
         if fault is REFUSAL:
             # Once more for the renewed token, and the user would rightly be asked to sign in.
             self.refused = True
-            self.expected_lists += request.path == HUBS
+            self.expected_lists += request.path == HUBS_PATH
         self.faults["tokens" if at_tokens else "elsewhere", fault.kind] += 1
-        return await fault.misbehave(request, handler, wait)
+        return await fault.handle(request, handler, wait)
 
     @callback
     def device_changed(self, event: Event[Any]) -> None:
@@ -88,25 +88,25 @@ class Month:
         if event.data["action"] == "remove":
             self.devices_removed += 1
             [(_, hub_id)] = event.data["device"]["identifiers"]
-            if hub_id in self.home.simulator.cloud.hubs:
+            if hub_id in self.home.simulator.database.hubs:
                 self.removed_but_there.append(hub_id)
 
     async def step(self) -> None:
         """Let the time between two polls pass."""
         assert self.home.freezer is not None
-        self.home.freezer.tick(POLL)
+        self.home.freezer.tick(POLL_INTERVAL)
         # The loop looks at its timers, and runs them, before it comes back to this.
         for _ in range(3):
             await asyncio.sleep(0)
-        await self.home.settle()
+        await self.home.wait_until_idle()
         if self.home.entry.state is ConfigEntryState.LOADED:
-            interval = self.home.entry.runtime_data.update_interval
-            self.expected_lists += POLL / interval.total_seconds()
+            interval = self.home.entry.runtime_data.coordinator.update_interval
+            self.expected_lists += POLL_INTERVAL / interval.total_seconds()
 
     def something_happens(self) -> None:
         """Let somebody do something in one of the rooms."""
-        cloud = self.home.simulator.cloud
-        hub = self.chance.choice(cloud.hubs_of(cloud.account().id))
+        cloud = self.home.simulator.database
+        hub = self.chance.choice(cloud.hubs_in_account(cloud.account().id))
         port = self.chance.randint(1, hub.ports)
         match self.chance.randrange(12):
             case 0:
@@ -127,12 +127,12 @@ class Month:
     def spoil(self) -> None:
         """Begin to spoil requests."""
         fault = Fault("one in twenty", self.misbehave)
-        self.home.simulator.fail("*", "/*", fault, times=None)
+        self.home.simulator.add_fault("*", "/*", fault, times=None)
 
     async def lose_an_answer_with_tokens(self) -> None:
         """Let the vendor renew the tokens and the answer get lost: no client can go on then."""
         self.lose_tokens = True
-        while not self.home.dialogs:
+        while not self.home.flow_sources:
             await self.step()
         self.home.simulator.clear_faults()
         await self.let_the_user_in()
@@ -156,10 +156,10 @@ class Month:
         await home.hass.config_entries.async_reload(home.entry.entry_id)
         self.restarts += 1
         self.expected_lists += 1
-        for step in range(24 * 3600 // POLL):
+        for step in range(24 * 3600 // POLL_INTERVAL):
             if step % 20 == 10:
                 self.something_happens()
-                await home.delivered()
+                await home.wait_for_deliveries()
             await self.step()
         self.tidy_up()
 
@@ -169,13 +169,13 @@ class Month:
         for request in home.simulator.requests:
             path = re.sub(r"(hubs|subscriptions)/v1/.+", r"\1/v1/{id}", request.path)
             self.requests[f"{request.method} {path.partition('?')[0]}"] += 1
-            if request.path == TOKEN and request.status == 200:
+            if request.path == TOKEN_PATH and request.status == 200:
                 self.refreshes += "grant_type=refresh_token" in request.body
         home.simulator.requests.clear()
         home.simulator.deliveries.clear()
-        home.canaries.watch(home.simulator)
-        assert home.canaries.found() == []
-        home.canaries.forget()
+        home.leak_detector.record_simulator(home.simulator)
+        assert home.leak_detector.find_leaks() == []
+        home.leak_detector.clear_output()
         # The stand-in for the disk remembers whatever was read and written.
         for name in ("_async_load", "_async_write_data", "async_remove"):
             getattr(Store, name).reset_mock()
@@ -183,8 +183,8 @@ class Month:
     def check_states(self) -> None:
         """Every hub's entities say what the cloud knows."""
         home = self.home
-        cloud = home.simulator.cloud
-        for hub in cloud.hubs_of(cloud.account().id):
+        cloud = home.simulator.database
+        for hub in cloud.hubs_in_account(cloud.account().id):
             active = (str(hub.active) if hub.active else "none") if hub.online else "unavailable"
             assert home.state("sensor", hub.id, "active_port") == active
             for port in range(1, hub.ports + 1):
@@ -192,7 +192,7 @@ class Month:
                 shown = home.state("binary_sensor", hub.id, f"port_{port}_connected")
                 assert shown == (connected if hub.online else "unavailable")
         devices = dr.async_entries_for_config_entry(dr.async_get(home.hass), home.entry.entry_id)
-        assert len(devices) == 1 + len(cloud.hubs_of(cloud.account().id))
+        assert len(devices) == 1 + len(cloud.hubs_in_account(cloud.account().id))
 
 
 def memory() -> tuple[int, int]:
@@ -204,15 +204,15 @@ def memory() -> tuple[int, int]:
 
 async def live(home: Home, days: int, monkeypatch: pytest.MonkeyPatch) -> Month:
     """Live through so many days and see that nobody was bothered."""
-    for handler in set(logging.getLogger().handlers) - {home.canaries}:
+    for handler in set(logging.getLogger().handlers) - {home.leak_detector}:
         # What pytest keeps of the log is not the memory in question.
         monkeypatch.setattr(handler, "level", logging.CRITICAL)
     month = Month(home)
     home.simulator.settings.reuse_revokes = True
     home.simulator.settings.delivery_drop = 0.02
     home.enable_instant_updates_sensor()
-    await home.be_reachable()
-    await home.link()
+    await home.set_external_url()
+    await home.link_account()
     home.hass.bus.async_listen(dr.EVENT_DEVICE_REGISTRY_UPDATED, month.device_changed)
     # The coordinator polls in the first half of a second: let each step end in the second half.
     assert home.freezer is not None
@@ -223,7 +223,7 @@ async def live(home: Home, days: int, monkeypatch: pytest.MonkeyPatch) -> Month:
     for number in range(1, days + 1):
         await month.day(number)
         sizes.append(memory())
-        assert home.dialogs == []
+        assert home.flow_sources == []
         if number == days // 2:
             await month.lose_an_answer_with_tokens()
     home.simulator.clear_faults()
@@ -244,7 +244,7 @@ async def live(home: Home, days: int, monkeypatch: pytest.MonkeyPatch) -> Month:
     print(f"{ended.elapsed - began.elapsed:7.0f} s, {ended.user - began.user:.0f} s of them busy")
     assert month.removed_but_there == []
     month.check_states()
-    assert month.requests[f"GET {HUBS}"] == pytest.approx(month.expected_lists, rel=0.02)
+    assert month.requests[f"GET {HUBS_PATH}"] == pytest.approx(month.expected_lists, rel=0.02)
     assert sizes[-1][0] <= sizes[0][0] * 1.02
     return month
 

@@ -17,11 +17,11 @@ from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 
-from .canaries import Canaries
-from .home import FRONTEND, HUBS, TOKEN, Home, Step
+from .home import FRONTEND_URL, HUBS_PATH, TOKEN_PATH, Home, Step
+from .secret_leaks import SecretLeakDetector
 from .simulator import Application, Fault, Simulator
 
-CALLBACK = f"{FRONTEND}/auth/external/callback"
+CALLBACK = f"{FRONTEND_URL}/auth/external/callback"
 MY_CALLBACK = "https://my.home-assistant.io/redirect/oauth"
 LIFETIME = 3600
 
@@ -31,7 +31,7 @@ def forms(home: Home, grant_type: str) -> list[dict[str, str]]:
     sent = [
         dict(parse_qsl(request.body, strict_parsing=True, keep_blank_values=True))
         for request in home.simulator.requests
-        if (request.method, request.path) == ("POST", TOKEN)
+        if (request.method, request.path) == ("POST", TOKEN_PATH)
     ]
     return [form for form in sent if form["grant_type"] == grant_type]
 
@@ -81,7 +81,7 @@ class Held:
 
 async def poll_until(home: Home, held: Held) -> None:
     """Begin a poll that needs a new token, up to where the token endpoint is held."""
-    home.simulator.fail("POST", TOKEN, held.fault)
+    home.simulator.add_fault("POST", TOKEN_PATH, held.fault)
     home.freezer.tick(LIFETIME)
     async_fire_time_changed(home.hass)
     await held.begun.wait()
@@ -90,7 +90,7 @@ async def poll_until(home: Home, held: Held) -> None:
 async def sign_in_again(home: Home) -> Step:
     """Go through the dialog that asks to sign in again."""
     [flow] = home.hass.config_entries.flow.async_progress_by_handler("ochno")
-    return await home.sign_in(await home.submit({"flow_id": flow["flow_id"]}))
+    return await home.sign_in(await home.submit_form({"flow_id": flow["flow_id"]}))
 
 
 # Signing in
@@ -98,7 +98,7 @@ async def sign_in_again(home: Home) -> Step:
 
 async def test_browser_is_sent_to_the_sign_in_page_as_the_vendor_documents(home: Home) -> None:
     await home.add_credentials()
-    step = await home.submit(await home.start(), server=home.simulator.url)
+    step = await home.submit_form(await home.start_flow(), server=home.simulator.url)
     page, _, query = step["url"].partition("?")
     assert page == f"{home.simulator.url}/identity/oauth/v2/authorize"
     raw = dict(pair.split("=") for pair in query.split("&"))
@@ -112,8 +112,8 @@ async def test_browser_is_sent_to_the_sign_in_page_as_the_vendor_documents(home:
 
 
 async def test_code_is_exchanged_as_a_form_with_a_code_verifier(home: Home) -> None:
-    await home.link()
-    [request] = [request for request in home.simulator.requests if request.path == TOKEN]
+    await home.link_account()
+    [request] = [request for request in home.simulator.requests if request.path == TOKEN_PATH]
     assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
     [form] = exchanges(home)
     verifier = base64.b64decode(form.pop("codeVerifier"), validate=True)
@@ -128,8 +128,8 @@ async def test_code_is_exchanged_as_a_form_with_a_code_verifier(home: Home) -> N
 
 
 async def test_each_sign_in_has_its_own_code_verifier(home: Home) -> None:
-    await home.link()
-    await home.add("Second Organisation")
+    await home.link_account()
+    await home.run_user_flow("Second Organisation")
     first, second = exchanges(home)
     assert first["codeVerifier"] != second["codeVerifier"]
 
@@ -139,8 +139,8 @@ async def test_client_id_and_secret_may_hold_any_character(home: Home) -> None:
     name, secret = "a+b c&d=%20é", "s+e c&r=e%74"
     home.simulator.applications[name] = Application(name, secret, known.scopes, known.redirect_uris)
     await home.add_credentials(name, secret)
-    assert (await home.add())["type"] == "create_entry"
-    await home.wait(LIFETIME)
+    assert (await home.run_user_flow())["type"] == "create_entry"
+    await home.advance_time(LIFETIME)
     assert port_1(home) == "on"
     assert len(refreshes(home)) == 1
 
@@ -152,10 +152,10 @@ async def test_access_token_is_renewed_shortly_before_its_end(
     home: Home, entry: ConfigEntry
 ) -> None:
     old = token(home)
-    await home.wait(LIFETIME - 40)
+    await home.advance_time(LIFETIME - 40)
     assert token(home) == old
     await home.poll()
-    statuses = [answer.status for answer in home.simulator.requests if answer.path == HUBS]
+    statuses = [answer.status for answer in home.simulator.requests if answer.path == HUBS_PATH]
     assert statuses == [200, 200, 304, 304]
     assert refreshes(home) == [
         {
@@ -176,7 +176,7 @@ async def test_new_refresh_token_replaces_the_old_one_each_time(
     expected = []
     for _ in range(3):
         expected.append(token(home)["refresh_token"])
-        await home.wait(LIFETIME)
+        await home.advance_time(LIFETIME)
         assert port_1(home) == "on"
     assert [form["refresh_token"] for form in refreshes(home)] == expected
     assert token(home)["refresh_token"] not in expected
@@ -188,7 +188,7 @@ async def test_answer_without_a_refresh_token_keeps_the_old_one(
     home.simulator.settings.rotate = False
     old = token(home)
     for count in (1, 2):
-        await home.wait(LIFETIME)
+        await home.advance_time(LIFETIME)
         assert port_1(home) == "on"
         assert len(refreshes(home)) == count
         assert token(home)["refresh_token"] == old["refresh_token"]
@@ -202,13 +202,13 @@ async def test_token_is_renewed_after_a_restart_with_the_redirect_uri_of_the_sig
     await home.add_credentials()
     if redirect_uri == MY_CALLBACK:
         home.hass.config.components.add("my")
-    step = await home.submit(await home.start(), server=home.simulator.url)
+    step = await home.submit_form(await home.start_flow(), server=home.simulator.url)
     location = await home.simulator.approve(step["url"])
     assert location.startswith(redirect_uri)
     # From here on Home Assistant could not tell it.
     if redirect_uri == MY_CALLBACK:
         home.hass.config.components.remove("my")
-    step = await home.come_back(step, location.replace(redirect_uri, CALLBACK))
+    step = await home.follow_redirect(step, location.replace(redirect_uri, CALLBACK))
     assert step["type"] == "create_entry"
     await home.hass.config_entries.async_unload(home.entry.entry_id)
     home.freezer.tick(LIFETIME)
@@ -220,21 +220,21 @@ async def test_token_is_renewed_after_a_restart_with_the_redirect_uri_of_the_sig
 
 async def test_answer_may_be_wrapped_in_data(home: Home) -> None:
     home.simulator.settings.token_wrapped = True
-    await home.link()
+    await home.link_account()
     old = token(home)
     assert old.keys() == {
         *("access_token", "refresh_token", "token_type", "scope"),
         *("expires_in", "expires_at", "redirect_uri"),
     }
-    await home.wait(LIFETIME)
+    await home.advance_time(LIFETIME)
     assert port_1(home) == "on"
     assert token(home).keys() == old.keys()
     assert token(home)["refresh_token"] != old["refresh_token"]
 
 
 async def test_fields_that_are_not_known_are_not_kept(home: Home) -> None:
-    home.simulator.fail("POST", TOKEN, edited(id_token="x", token_type=1, scope=["sub"]))
-    await home.link()
+    home.simulator.add_fault("POST", TOKEN_PATH, edited(id_token="x", token_type=1, scope=["sub"]))
+    await home.link_account()
     assert token(home).keys().isdisjoint({"id_token", "token_type", "scope"})
 
 
@@ -243,9 +243,9 @@ async def test_fields_that_are_not_known_are_not_kept(home: Home) -> None:
 
 async def expect_lifetime(home: Home, seconds: float) -> None:
     """Sign in and renew; both answers must be understood to be good for so long."""
-    await home.link()
+    await home.link_account()
     assert token(home)["expires_at"] == pytest.approx(time.time() + seconds, abs=1.5)
-    await home.wait(seconds - 10)
+    await home.advance_time(seconds - 10)
     assert len(refreshes(home)) == 1
     assert token(home)["expires_at"] == pytest.approx(time.time() + seconds, abs=1.5)
     assert port_1(home) == "on"
@@ -286,16 +286,16 @@ async def test_lifetime_is_understood_however_it_is_written(
 async def test_absurd_lifetime_is_replaced_by_a_sane_one(
     home: Home, stated: object, seconds: int
 ) -> None:
-    home.simulator.fail("POST", TOKEN, edited(expires_in=stated), times=None)
+    home.simulator.add_fault("POST", TOKEN_PATH, edited(expires_in=stated), times=None)
     await expect_lifetime(home, seconds)
     assert token(home)["expires_in"] == seconds
 
 
 async def test_lifetime_of_thousands_of_digits_costs_no_tokens(home: Home) -> None:
     answer = '{"access_token": "made-up-1", "refresh_token": "made-up-2", "expires_in": %s}'
-    await home.link()
-    home.simulator.fail("POST", TOKEN, Fault.body(answer % ("9" * 9_000)))
-    await home.wait(LIFETIME)
+    await home.link_account()
+    home.simulator.add_fault("POST", TOKEN_PATH, Fault.body(answer % ("9" * 9_000)))
+    await home.advance_time(LIFETIME)
     assert token(home)["refresh_token"] == "made-up-2"
     assert token(home)["expires_in"] == 3600
 
@@ -303,7 +303,7 @@ async def test_lifetime_of_thousands_of_digits_costs_no_tokens(home: Home) -> No
 @pytest.mark.parametrize("stated", [None, "soon", False, -1, "2001-01-01T00:00:00Z"], ids=str)
 async def test_second_key_counts_where_the_first_says_nothing(home: Home, stated: object) -> None:
     fault = edited(expires_in=stated, access_expires_in="1800")
-    home.simulator.fail("POST", TOKEN, fault, times=None)
+    home.simulator.add_fault("POST", TOKEN_PATH, fault, times=None)
     await expect_lifetime(home, 1800)
 
 
@@ -326,9 +326,9 @@ async def test_date_without_a_zone_is_utc_wherever_home_assistant_runs(home: Hom
 
 async def test_lifetime_of_an_earlier_answer_does_not_linger(home: Home) -> None:
     home.simulator.settings.token_lifetime = 600
-    await home.link()
+    await home.link_account()
     home.simulator.settings.lifetime_form = "absent"
-    await home.wait(590)
+    await home.advance_time(590)
     assert token(home)["expires_at"] == pytest.approx(time.time() + 3600)
     assert token(home)["expires_in"] == 3600
 
@@ -341,37 +341,39 @@ async def test_refused_token_is_renewed_once_and_nobody_notices(
 ) -> None:
     home.simulator.expire_access_tokens()
     home.simulator.hub("Boardroom").unplug(1)
-    before = home.requests(HUBS)
+    before = home.count_requests(HUBS_PATH)
     await home.poll()
     assert port_1(home) == "off"
-    assert home.requests(HUBS) == before + 2
+    assert home.count_requests(HUBS_PATH) == before + 2
     assert len(refreshes(home)) == 1
-    assert home.dialogs == []
+    assert home.flow_sources == []
 
 
 async def test_tokens_refused_to_several_requests_at_once_are_renewed_once(home: Home) -> None:
     home.simulator.settings.list_state = False
-    await home.link()
+    await home.link_account()
 
     async def misbehave(request: web.Request, handler: Any, _wait: Any) -> Any:
         home.simulator.expire_access_tokens()
         return await handler(request)
 
-    home.simulator.fail("GET", f"{HUBS}/*", Fault("expire", misbehave))
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/*", Fault("expire", misbehave))
     home.simulator.requests.clear()
     await home.poll()
-    details = [one.status for one in home.simulator.requests if one.path.startswith(f"{HUBS}/")]
+    details = [
+        one.status for one in home.simulator.requests if one.path.startswith(f"{HUBS_PATH}/")
+    ]
     assert sorted(str(status) for status in details) == ["200"] * 4 + ["401"] * 4
     assert len(refreshes(home)) == 1
-    assert home.dialogs == []
+    assert home.flow_sources == []
     assert port_1(home) == "on"
 
 
 async def test_everything_at_once_when_the_token_ends_renews_it_once(home: Home) -> None:
     home.simulator.settings.command_delay = 0
-    await home.be_reachable()
-    await home.link(access="control")
-    await home.settle()
+    await home.set_external_url()
+    await home.link_account(access="control")
+    await home.wait_until_idle()
     hub = home.simulator.hub("Boardroom")
     await home.simulator.deliver(hub, "hub:temp", {})
     home.simulator.requests.clear()
@@ -379,66 +381,70 @@ async def test_everything_at_once_when_the_token_ends_renews_it_once(home: Home)
     # With the poll begins the fetch that the delivery asked for.
     await poll_until(home, held)
     command = asyncio.create_task(
-        home.call("select", "select_option", "Boardroom", "active_port", option="3")
+        home.call_action("select", "select_option", "Boardroom", "active_port", option="3")
     )
     diagnostics = asyncio.create_task(
         home.request("GET", f"/api/diagnostics/config_entry/{home.entry.entry_id}")
     )
     for _ in range(300):
         await asyncio.sleep(0)
-    assert [request.path for request in home.simulator.requests] == [TOKEN]
+    assert [request.path for request in home.simulator.requests] == [TOKEN_PATH]
     assert not command.done()
     assert not diagnostics.done()
     held.release.set()
     await command
     answers = (await diagnostics)["data"]["answers"]
-    await home.settle()
+    await home.wait_until_idle()
     assert len(refreshes(home)) == 1
     # The list as well: it is the hour at which it is sent as a whole.
     assert {request.status for request in home.simulator.requests} == {200}
     asked = {(request.method, request.path) for request in home.simulator.requests}
-    assert asked >= {("GET", HUBS), ("GET", f"{HUBS}/{hub.id}"), ("PUT", f"{HUBS}/{hub.id}/state")}
+    assert asked >= {
+        ("GET", HUBS_PATH),
+        ("GET", f"{HUBS_PATH}/{hub.id}"),
+        ("PUT", f"{HUBS_PATH}/{hub.id}/state"),
+    }
     assert all(isinstance(answer, dict | list) for answer in answers.values()), answers
     assert hub.active == 3
     assert home.state("select", "Boardroom", "active_port") == "3"
-    assert home.dialogs == []
+    assert home.flow_sources == []
 
 
 async def test_refused_token_is_not_tried_again_while_it_cannot_be_renewed(
     home: Home, entry: ConfigEntry
 ) -> None:
     home.simulator.expire_access_tokens()
-    home.simulator.fail("POST", TOKEN, Fault.status(503))
+    home.simulator.add_fault("POST", TOKEN_PATH, Fault.status(503))
     await home.poll()
     assert port_1(home) == "unavailable"
-    refused = home.requests(HUBS)
+    refused = home.count_requests(HUBS_PATH)
     await home.poll()
     assert port_1(home) == "on"
-    assert home.requests(HUBS) == refused + 1
-    assert home.dialogs == []
+    assert home.count_requests(HUBS_PATH) == refused + 1
+    assert home.flow_sources == []
 
 
 async def test_token_refused_although_it_is_new_asks_to_sign_in_again(
     home: Home, entry: ConfigEntry
 ) -> None:
-    home.simulator.fail("GET", HUBS, Fault.status(401), times=None)
-    before = home.requests(HUBS)
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(401), times=None)
+    before = home.count_requests(HUBS_PATH)
     await home.poll()
-    assert home.dialogs == ["reauth"]
+    assert home.flow_sources == ["reauth"]
     assert port_1(home) == "unavailable"
-    assert home.requests(HUBS) == before + 2
+    assert home.count_requests(HUBS_PATH) == before + 2
     assert len(refreshes(home)) == 1
 
 
 async def test_token_endpoint_that_hangs_for_one_account_holds_up_no_other(home: Home) -> None:
-    await home.link()
-    await home.add("Second Organisation")
-    held, before = Held(), home.requests(HUBS)
+    await home.link_account()
+    await home.run_user_flow("Second Organisation")
+    held, before = Held(), home.count_requests(HUBS_PATH)
     await poll_until(home, held)
-    await home.until(lambda: home.requests(HUBS) == before + 1)
+    await home.wait_until(lambda: home.count_requests(HUBS_PATH) == before + 1)
     held.release.set()
-    await home.settle()
-    assert home.requests(HUBS) == before + 2
+    await home.wait_until_idle()
+    assert home.count_requests(HUBS_PATH) == before + 2
     assert len(refreshes(home)) == 2
 
 
@@ -485,8 +491,8 @@ async def test_outage_of_the_token_endpoint_passes_without_a_new_sign_in(
     home: Home, entry: ConfigEntry, caplog: pytest.LogCaptureFixture, fault: Fault
 ) -> None:
     old = token(home)
-    home.simulator.fail("POST", TOKEN, fault, times=None)
-    await home.wait(LIFETIME)
+    home.simulator.add_fault("POST", TOKEN_PATH, fault, times=None)
+    await home.advance_time(LIFETIME)
     await home.poll()
     assert port_1(home) == "unavailable"
     assert entry.state is ConfigEntryState.LOADED
@@ -494,27 +500,27 @@ async def test_outage_of_the_token_endpoint_passes_without_a_new_sign_in(
     await home.hass.config_entries.async_reload(entry.entry_id)
     assert entry.state is ConfigEntryState.SETUP_RETRY
     assert entry.error_reason_translation_placeholders == {"domain": "ochno"}
-    assert (token(home), home.dialogs) == (old, [])
+    assert (token(home), home.flow_sources) == (old, [])
     assert len(refreshes(home)) == 3
     home.simulator.clear_faults()
     await home.poll()
     assert entry.state is ConfigEntryState.LOADED
     assert port_1(home) == "on"
     assert token(home)["refresh_token"] != old["refresh_token"]
-    assert home.dialogs == []
+    assert home.flow_sources == []
     assert "Unexpected" not in caplog.text
 
 
 async def test_answer_that_does_not_end_is_not_read_to_the_end(
     home: Home, entry: ConfigEntry
 ) -> None:
-    home.simulator.fail("POST", TOKEN, Fault.huge(50_000_000))
-    await home.wait(LIFETIME)
-    [answered] = [one.status for one in home.simulator.requests if one.path == TOKEN][1:]
+    home.simulator.add_fault("POST", TOKEN_PATH, Fault.huge(50_000_000))
+    await home.advance_time(LIFETIME)
+    [answered] = [one.status for one in home.simulator.requests if one.path == TOKEN_PATH][1:]
     assert answered is None
     await home.poll()
     assert port_1(home) == "on"
-    assert home.dialogs == []
+    assert home.flow_sources == []
 
 
 async def test_token_endpoint_that_never_answers_is_given_up_after_a_minute(
@@ -526,7 +532,7 @@ async def test_token_endpoint_that_never_answers_is_given_up_after_a_minute(
     async_fire_time_changed(home.hass)
     await asyncio.sleep(0)
     assert port_1(home) == "on"
-    await home.wait(4)
+    await home.advance_time(4)
     assert port_1(home) == "unavailable"
     await home.poll()
     assert port_1(home) == "on"
@@ -538,7 +544,7 @@ async def test_refusal_of_the_vendor_asks_to_sign_in_again(
     home: Home, entry: ConfigEntry, fault: Fault, restarted: bool
 ) -> None:
     old = token(home)
-    home.simulator.fail("POST", TOKEN, fault, times=None)
+    home.simulator.add_fault("POST", TOKEN_PATH, fault, times=None)
     home.simulator.expire_access_tokens()
     if restarted:
         await home.hass.config_entries.async_reload(entry.entry_id)
@@ -548,7 +554,7 @@ async def test_refusal_of_the_vendor_asks_to_sign_in_again(
     assert port_1(home) == "unavailable"
     assert token(home) == old
     assert len(refreshes(home)) == 1
-    assert home.dialogs == ["reauth"]
+    assert home.flow_sources == ["reauth"]
     home.simulator.clear_faults()
     assert (await sign_in_again(home))["reason"] == "reauth_successful"
     assert port_1(home) == "on"
@@ -560,7 +566,7 @@ async def test_access_revoked_at_ochno_asks_to_sign_in_again(
     home.simulator.revoke_access()
     await home.poll()
     assert len(refreshes(home)) == 1
-    assert home.dialogs == ["reauth"]
+    assert home.flow_sources == ["reauth"]
 
 
 # Nothing gets lost, nothing gets out
@@ -586,12 +592,12 @@ async def test_redirect_carries_the_secret_to_no_other_server(
     home: Home, trap: tuple[str, list[str]], code: int
 ) -> None:
     url, caught = trap
-    home.simulator.fail("POST", TOKEN, Fault.redirect(url, code))
+    home.simulator.add_fault("POST", TOKEN_PATH, Fault.redirect(url, code))
     await home.add_credentials()
-    assert (await home.add())["reason"] == "cannot_connect"
-    assert (await home.add())["type"] == "create_entry"
-    home.simulator.fail("POST", TOKEN, Fault.redirect(url, code))
-    await home.wait(LIFETIME)
+    assert (await home.run_user_flow())["reason"] == "cannot_connect"
+    assert (await home.run_user_flow())["type"] == "create_entry"
+    home.simulator.add_fault("POST", TOKEN_PATH, Fault.redirect(url, code))
+    await home.advance_time(LIFETIME)
     assert port_1(home) == "unavailable"
     assert len(refreshes(home)) == 1
     assert caught == []
@@ -622,10 +628,10 @@ async def test_unloading_during_a_refresh_does_not_lose_the_new_tokens(
     assert await setup
     assert port_1(home) == "on"
     assert len(refreshes(home)) == 1
-    await home.wait(LIFETIME)
+    await home.advance_time(LIFETIME)
     assert port_1(home) == "on"
     assert len(refreshes(home)) == 2
-    assert home.dialogs == []
+    assert home.flow_sources == []
 
 
 async def test_unloading_during_a_refresh_that_fails_leaves_no_error_in_the_log(
@@ -635,15 +641,15 @@ async def test_unloading_during_a_refresh_that_fails_leaves_no_error_in_the_log(
     unloading = await begin_unloading_while_refreshing(home, held)
     held.release.set()
     assert await unloading
-    await home.settle()
+    await home.wait_until_idle()
     gc.collect()
     assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == []
 
 
 async def test_no_secret_of_a_spoilt_token_answer_is_ever_seen(
-    home: Home, canaries: Canaries
+    home: Home, leak_detector: SecretLeakDetector
 ) -> None:
-    canaries.add({"made-up-1", "made-up-2", "wrong-secret"})
+    leak_detector.add_secrets({"made-up-1", "made-up-2", "wrong-secret"})
     home.simulator.settings.token_lifetime = 60
     spoilt = [
         Fault.body('{"access_token": "made-up-1"}'),
@@ -655,16 +661,16 @@ async def test_no_secret_of_a_spoilt_token_answer_is_ever_seen(
         Fault.reset(),
     ]
     await home.add_credentials("home-assistant", "wrong-secret")
-    assert (await home.add())["reason"] == "credentials_refused"
+    assert (await home.run_user_flow())["reason"] == "credentials_refused"
     home.simulator.applications["home-assistant"].client_secret = "wrong-secret"
     for fault in spoilt:
-        home.simulator.fail("POST", TOKEN, fault)
-        assert (await home.add())["type"] == "abort"
-    assert (await home.add())["type"] == "create_entry"
+        home.simulator.add_fault("POST", TOKEN_PATH, fault)
+        assert (await home.run_user_flow())["type"] == "abort"
+    assert (await home.run_user_flow())["type"] == "create_entry"
     for fault in spoilt:
-        home.simulator.fail("POST", TOKEN, fault)
-        await home.wait(60)
-        if home.dialogs:
+        home.simulator.add_fault("POST", TOKEN_PATH, fault)
+        await home.advance_time(60)
+        if home.flow_sources:
             assert (await sign_in_again(home))["reason"] == "reauth_successful"
         await home.poll()
         assert port_1(home) == "on"

@@ -8,7 +8,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 
-from .home import HUBS, SUBSCRIPTIONS, Home
+from .home import HUBS_PATH, SUBSCRIPTIONS_PATH, Home
 from .simulator import Fault
 
 HOUR = 3600
@@ -27,7 +27,7 @@ def issues(hass: HomeAssistant) -> set[str | None]:
 async def test_missing_scope_is_an_issue_until_it_is_there(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
-    home.simulator.fail("GET", HUBS, Fault.status(403))
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(403))
     await home.poll()
     assert issues(hass) == {"scope_missing"}
     await home.poll()
@@ -37,13 +37,13 @@ async def test_missing_scope_is_an_issue_until_it_is_there(
 async def test_missing_scope_to_control_is_an_issue_until_a_command_succeeds(
     hass: HomeAssistant, home: Home
 ) -> None:
-    await home.link(access="control")
-    path = f"{HUBS}/{home.simulator.hub('Boardroom').id}/state"
-    home.simulator.fail("PUT", path, Fault.status(403))
+    await home.link_account(access="control")
+    path = f"{HUBS_PATH}/{home.simulator.hub('Boardroom').id}/state"
+    home.simulator.add_fault("PUT", path, Fault.status(403))
     with pytest.raises(HomeAssistantError):
-        await home.call("select", "select_option", "Boardroom", "active_port", option="1")
+        await home.call_action("select", "select_option", "Boardroom", "active_port", option="1")
     assert issues(hass) == {"control_scope_missing"}
-    await home.call("select", "select_option", "Boardroom", "active_port", option="1")
+    await home.call_action("select", "select_option", "Boardroom", "active_port", option="1")
     assert issues(hass) == set()
 
 
@@ -51,38 +51,38 @@ async def test_missing_scope_to_control_is_an_issue_until_a_command_succeeds(
 async def test_answers_of_an_unknown_shape_are_an_issue_after_a_day(
     hass: HomeAssistant, home: Home, entry: ConfigEntry, answer: str
 ) -> None:
-    home.simulator.fail("GET", HUBS, Fault.body(answer), times=None)
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.body(answer), times=None)
     await home.poll()
     await hass.config_entries.async_reload(entry.entry_id)
-    await home.wait(23 * HOUR)
+    await home.advance_time(23 * HOUR)
     assert issues(hass) == set()
-    await home.wait(2 * HOUR)
+    await home.advance_time(2 * HOUR)
     assert issues(hass) == {"answer_not_understood"}
     home.simulator.clear_faults()
-    await home.wait(HOUR)
+    await home.advance_time(HOUR)
     assert issues(hass) == set()
 
 
 async def test_instant_updates_refused_for_hours_are_an_issue_until_they_work(
     hass: HomeAssistant, home: Home
 ) -> None:
-    await home.be_reachable()
-    home.simulator.fail("POST", SUBSCRIPTIONS, Fault.status(403), times=None)
-    await home.link()
-    await home.wait(HOUR)
+    await home.set_external_url()
+    home.simulator.add_fault("POST", SUBSCRIPTIONS_PATH, Fault.status(403), times=None)
+    await home.link_account()
+    await home.advance_time(HOUR)
     assert issues(hass) == set()
     for _ in range(60):
-        await home.wait(HOUR / 6)
+        await home.advance_time(HOUR / 6)
     assert issues(hass) == {"push_refused"}
     home.simulator.clear_faults()
-    await home.wait(7 * HOUR)
+    await home.advance_time(7 * HOUR)
     assert issues(hass) == set()
 
 
 async def test_issues_go_with_the_entry(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
-    home.simulator.fail("GET", HUBS, Fault.status(403), times=None)
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(403), times=None)
     await home.poll()
     await hass.config_entries.async_reload(entry.entry_id)
     assert issues(hass) == {"scope_missing"}

@@ -20,7 +20,7 @@ import yaml
 from custom_components.ochno import PLATFORMS
 from custom_components.ochno.config_flow import OchnoConfigFlow
 from custom_components.ochno.const import DOMAIN
-from custom_components.ochno.coordinator import OchnoConfigEntry
+from custom_components.ochno.data import OchnoConfigEntry
 from homeassistant import components
 from homeassistant.data_entry_flow import FlowError
 from homeassistant.exceptions import HomeAssistantError, OAuth2TokenRequestBaseError
@@ -204,7 +204,7 @@ def test_entry_is_typed_wherever_home_assistant_hands_it_over() -> None:
 
 def test_what_runs_is_kept_with_the_entry() -> None:
     code = "\n".join(map(ast.unparse, TREES.values()))
-    assert "entry.runtime_data = coordinator" in code
+    assert "entry.runtime_data = OchnoData(" in code
     assert "hass.data[DOMAIN]" not in code
 
 
@@ -266,14 +266,14 @@ def test_types_and_coverage_are_checked_with_every_test() -> None:
 async def test_every_entity_has_an_id_a_device_and_a_name_within_it(
     home: Home, access: str
 ) -> None:
-    entry = await home.link(access=access)
+    entry = await home.link_account(access=access)
     entities = er.async_entries_for_config_entry(er.async_get(home.hass), entry.entry_id)
     assert {entity.domain for entity in entities} == (
         set(PLATFORMS) if access == "control" else {"binary_sensor", "sensor"}
     )
     for entity in entities:
         assert entity.unique_id.startswith(
-            tuple(f"{hub}_" for hub in (*entry.runtime_data.data, entry.unique_id))
+            tuple(f"{hub}_" for hub in (*entry.runtime_data.coordinator.data, entry.unique_id))
         )
         assert entity.has_entity_name, entity.entity_id
         assert entity.device_id, entity.entity_id

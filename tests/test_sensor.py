@@ -8,7 +8,7 @@ import pytest
 from homeassistant.const import EntityCategory
 from homeassistant.helpers import entity_registry as er
 
-from .home import HUBS, Home
+from .home import HUBS_PATH, Home
 from .simulator import Fault, SimHub
 from .test_binary_sensor import enable_all, everything
 
@@ -127,7 +127,7 @@ async def test_active_port_offers_the_ports_that_there_are(home: Home) -> None:
 async def test_active_port_tells_which_ports_automations_can_go_back_to(
     home: Home, access: str, platform: str
 ) -> None:
-    await home.link(access=access)
+    await home.link_account(access=access)
     hub = home.simulator.hub(BOARDROOM)
 
     def told() -> tuple[int | None, int | None]:
@@ -192,7 +192,7 @@ async def test_what_a_hub_reports_later_comes_later(
 ) -> None:
     board = home.simulator.hub(BOARDROOM)
     board.omit.add(path)
-    await home.link()
+    await home.link_account()
     assert {key for key in KEYS if entity(home, key) is None} == missing
     board.omit.clear()
     await home.poll()
@@ -216,7 +216,7 @@ async def test_account_counts_its_hubs(home: Home) -> None:
 
 
 async def test_account_counts_while_it_has_no_hubs(home: Home) -> None:
-    await home.link("Second Organisation")
+    await home.link_account("Second Organisation")
     assert [state(home, key) for key in ACCOUNT_KEYS] == ["1", "0"]
     home.simulator.remove_hub("Elsewhere")
     await home.poll()
@@ -225,7 +225,7 @@ async def test_account_counts_while_it_has_no_hubs(home: Home) -> None:
 
 @pytest.mark.usefixtures("entry")
 async def test_account_that_can_not_be_asked_does_not_count(home: Home) -> None:
-    home.simulator.fail("GET", HUBS, Fault.status(500))
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(500))
     await home.poll()
     assert [state(home, key) for key in ACCOUNT_KEYS] == ["unavailable"] * 2
     await home.poll()

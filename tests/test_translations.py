@@ -18,7 +18,7 @@ from custom_components.ochno.binary_sensor import (
 from custom_components.ochno.condition import CONDITIONS
 from custom_components.ochno.const import DOMAIN
 from custom_components.ochno.operated.models import Hub
-from custom_components.ochno.sensor import ACCOUNT_SENSORS, SENSORS
+from custom_components.ochno.sensor import ACCOUNT_SENSORS, ACTIVE_PORT, SENSORS
 from custom_components.ochno.trigger import TRIGGERS
 from homeassistant.generated import languages
 from homeassistant.helpers import config_entry_oauth2_flow
@@ -138,7 +138,7 @@ def test_names_use_the_placeholders_that_they_are_given() -> None:
     binary_sensors = (*BINARY_SENSORS, *port_binary_sensors(1), connection_binary_sensor("usb1"))
     for platform, descriptions in {
         "binary_sensor": binary_sensors,
-        "sensor": (*SENSORS, *ACCOUNT_SENSORS),
+        "sensor": (ACTIVE_PORT, *SENSORS, *ACCOUNT_SENSORS),
     }.items():
         for description in descriptions:
             if description.translation_key is None:
@@ -253,7 +253,7 @@ def test_home_assistant_knows_the_languages() -> None:
 
 async def test_home_in_swedish_reads_swedish(home: Home) -> None:
     await home.hass.config.async_update(language="sv")
-    await home.link()
+    await home.link_account()
     entity_id = home.entity_id("binary_sensor", "Boardroom", "in_use")
     assert entity_id is not None
     state = home.hass.states.get(entity_id)

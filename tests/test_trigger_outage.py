@@ -7,8 +7,8 @@ import pytest
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.helpers import device_registry as dr
 
-from .automation import Automation, automate, target
-from .home import HUBS, Home
+from .automation import Automation, create_automation, target_config
+from .home import HUBS_PATH, Home
 from .simulator import Fault, SimHub
 from .test_trigger import FOCUS, HAPPENINGS, IN_USE, prepare
 
@@ -26,7 +26,7 @@ async def online(home: Home) -> None:
 
 
 async def unreachable(home: Home) -> None:
-    home.simulator.fail("GET", HUBS, Fault.status(503), times=None)
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(503), times=None)
 
 
 async def reachable(home: Home) -> None:
@@ -71,14 +71,14 @@ OUTAGES = pytest.mark.parametrize(
 
 async def automate_focus_room(home: Home, trigger: str, **options: object) -> Automation:
     """Set up an automation for the focus room, in which port 2 is plugged in at first."""
-    return await automate(home, trigger, target(home, "area", *IN_USE), **options)
+    return await create_automation(home, trigger, target_config(home, "area", *IN_USE), **options)
 
 
 @pytest.fixture
 async def plugged(home: Home) -> ConfigEntry:
     """Link the account while a laptop is plugged in."""
     home.simulator.hub(FOCUS).plug(2)
-    return await home.link()
+    return await home.link_account()
 
 
 # What is no news
@@ -86,12 +86,12 @@ async def plugged(home: Home) -> ConfigEntry:
 
 @pytest.mark.parametrize("trigger", TRIGGERS)
 async def test_what_there_is_at_the_start_fires_nothing(home: Home, trigger: str) -> None:
-    automation = await automate(home, trigger, {"area_id": ["focus_room", "reception"]})
+    automation = await create_automation(home, trigger, {"area_id": ["focus_room", "reception"]})
     home.simulator.hub(FOCUS).plug(2)
-    home.simulator.hub(FOCUS).overheat(True)
-    await home.link()
+    home.simulator.hub(FOCUS).set_overheated(True)
+    await home.link_account()
     await home.poll(2)
-    assert automation.told == []
+    assert automation.pop_trigger_variables() == []
 
 
 @OUTAGES
@@ -105,7 +105,7 @@ async def test_hub_that_returns_as_it_was_fires_nothing(
     await home.poll(2)
     await end(home)
     await home.poll(2)
-    assert automation.told == []
+    assert automation.pop_trigger_variables() == []
 
 
 @OUTAGES
@@ -116,10 +116,10 @@ async def test_laptop_plugged_in_meanwhile_is_told_once(home: Home, begin: Step,
     await home.poll(2)
     home.simulator.hub(FOCUS).plug(3)
     await home.poll(2)
-    assert automation.told == []
+    assert automation.pop_trigger_variables() == []
     await end(home)
     await home.poll(2)
-    assert automation.ports == [3]
+    assert automation.pop_ports() == [3]
 
 
 @pytest.mark.parametrize("trigger", ["hub_went_offline", "hub_came_back", "hub_too_hot"])
@@ -134,41 +134,41 @@ async def test_account_that_returns_tells_of_its_hubs_once(
         await home.poll(2)
         await end(home)
         await home.poll(2)
-    assert automation.told == []
+    assert automation.pop_trigger_variables() == []
     await unreachable(home)
     await home.poll()
     {
         "hub_went_offline": lambda hub: setattr(hub, "online", False),
         "hub_came_back": lambda hub: setattr(hub, "online", True),
-        "hub_too_hot": lambda hub: hub.overheat(True),
+        "hub_too_hot": lambda hub: hub.set_overheated(True),
     }[trigger](home.simulator.hub(FOCUS))
     await reachable(home)
     await home.poll(2)
-    assert automation.hubs == [FOCUS]
+    assert automation.pop_hubs() == [FOCUS]
 
 
 async def test_new_hub_fires_nothing(home: Home, entry: ConfigEntry) -> None:
-    automation = await automate(home, "room_in_use", {"area_id": "library"})
+    automation = await create_automation(home, "room_in_use", {"area_id": "library"})
     hub = home.simulator.add_hub("Library", connected=[2], active=2)
     await home.poll(2)
-    assert automation.told == []
+    assert automation.pop_trigger_variables() == []
     hub.unplug(2)
     await home.poll()
     hub.plug(2)
     await home.poll()
-    assert automation.hubs == ["Library"]
+    assert automation.pop_hubs() == ["Library"]
 
 
 @pytest.mark.usefixtures("plugged")
 async def test_account_that_is_removed_and_added_starts_anew(home: Home) -> None:
-    automation = await automate(home, "room_free", {"area_id": "focus_room"})
+    automation = await create_automation(home, "room_free", {"area_id": "focus_room"})
     await home.hass.config_entries.async_remove(home.entry.entry_id)
-    await home.settle()
+    await home.wait_until_idle()
     home.simulator.hub(FOCUS).unplug(2)
     assert FOCUS not in repr(home.hass.data["ochno_reports"])
-    await home.add()
+    await home.run_user_flow()
     await home.poll()
-    assert automation.told == []
+    assert automation.pop_trigger_variables() == []
 
 
 async def test_hub_that_left_is_compared_with_what_it_was(home: Home, entry: ConfigEntry) -> None:
@@ -183,7 +183,7 @@ async def test_hub_that_left_is_compared_with_what_it_was(home: Home, entry: Con
     await back(home)
     home.simulator.hub(FOCUS).plug(2)
     await home.poll(2)
-    assert automation.hubs == [FOCUS]
+    assert automation.pop_hubs() == [FOCUS]
 
 
 # How long
@@ -195,18 +195,18 @@ async def test_room_has_to_stay_free(home: Home) -> None:
     hub = home.simulator.hub(FOCUS)
     hub.unplug(2)
     await home.poll()
-    await home.wait(200)
+    await home.advance_time(200)
     hub.plug(3)
     await home.poll()
-    await home.wait(300)
+    await home.advance_time(300)
     hub.unplug(3)
     await home.poll()
-    await home.wait(280)
-    assert automation.told == []
-    await home.wait(30)
-    assert automation.hubs == [FOCUS]
-    await home.wait(600)
-    assert automation.told == []
+    await home.advance_time(280)
+    assert automation.pop_trigger_variables() == []
+    await home.advance_time(30)
+    assert automation.pop_hubs() == [FOCUS]
+    await home.advance_time(600)
+    assert automation.pop_trigger_variables() == []
 
 
 @pytest.mark.parametrize(
@@ -222,10 +222,10 @@ async def test_others_that_have_to_last(
     automation = await automate_focus_room(home, trigger, **{"for": "00:05:00"})
     happen(home.simulator.hub(FOCUS))
     await home.poll()
-    await home.wait(280)
-    assert automation.told == []
-    await home.wait(30)
-    assert automation.hubs == [FOCUS]
+    await home.advance_time(280)
+    assert automation.pop_trigger_variables() == []
+    await home.advance_time(30)
+    assert automation.pop_hubs() == [FOCUS]
 
 
 @OUTAGES
@@ -234,24 +234,24 @@ async def test_time_begins_anew_after_an_outage(home: Home, begin: Step, end: St
     automation = await automate_focus_room(home, "room_free", **{"for": 300})
     home.simulator.hub(FOCUS).unplug(2)
     await home.poll()
-    await home.wait(200)
+    await home.advance_time(200)
     await begin(home)
     await home.poll()
-    await home.wait(200)
+    await home.advance_time(200)
     await end(home)
     await home.poll()
-    await home.wait(200)
-    assert automation.told == []
-    await home.wait(100)
-    assert automation.hubs == [FOCUS]
-    home.simulator.hub(FOCUS).overheat(True)
-    await home.wait(600)
+    await home.advance_time(200)
+    assert automation.pop_trigger_variables() == []
+    await home.advance_time(100)
+    assert automation.pop_hubs() == [FOCUS]
+    home.simulator.hub(FOCUS).set_overheated(True)
+    await home.advance_time(600)
     await begin(home)
     await home.poll()
     await end(home)
-    await home.wait(600)
-    await home.wait(600)
-    assert automation.told == []
+    await home.advance_time(600)
+    await home.advance_time(600)
+    assert automation.pop_trigger_variables() == []
 
 
 @OUTAGES
@@ -265,13 +265,13 @@ async def test_what_ended_during_an_outage_is_not_told(home: Home, begin: Step, 
     home.simulator.hub(FOCUS).plug(2)
     await end(home)
     await home.poll()
-    await home.wait(600)
+    await home.advance_time(600)
     await begin(home)
     await home.poll()
     await end(home)
     await home.poll()
-    await home.wait(600)
-    assert automation.told == []
+    await home.advance_time(600)
+    assert automation.pop_trigger_variables() == []
 
 
 @pytest.mark.usefixtures("plugged")
@@ -283,5 +283,5 @@ async def test_automation_that_is_turned_off_waits_no_longer(home: Home) -> None
         await home.hass.services.async_call(
             "automation", action, {"entity_id": "automation.test"}, blocking=True
         )
-    await home.wait(600)
-    assert automation.told == []
+    await home.advance_time(600)
+    assert automation.pop_trigger_variables() == []

@@ -6,7 +6,7 @@ import pytest
 
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 
-from .home import HUBS, Home
+from .home import HUBS_PATH, Home
 from .simulator import Fault
 
 type Written = dict[str, datetime]
@@ -39,7 +39,7 @@ def touched(home: Home, before: Written) -> set[str]:
 
 def statuses(home: Home) -> list[int | None]:
     """Return how the requests for the list were answered since the last time."""
-    found = [request.status for request in home.simulator.requests if request.path == HUBS]
+    found = [request.status for request in home.simulator.requests if request.path == HUBS_PATH]
     home.simulator.requests.clear()
     return found
 
@@ -49,7 +49,7 @@ async def test_list_that_did_not_change_touches_no_entity(
     home: Home, etags: bool, status: int
 ) -> None:
     home.simulator.settings.etags = etags
-    await home.link()
+    await home.link_account()
     statuses(home)
     before = written(home)
     assert len(before) > 40
@@ -59,8 +59,8 @@ async def test_list_that_did_not_change_touches_no_entity(
 
 
 async def test_after_an_outage_what_did_not_change_is_left_alone_as_before(home: Home) -> None:
-    await home.link()
-    home.simulator.fail("GET", HUBS, Fault.status(503))
+    await home.link_account()
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(503))
     await home.poll()
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
     await home.poll()
@@ -72,11 +72,11 @@ async def test_after_an_outage_what_did_not_change_is_left_alone_as_before(home:
 
 async def test_list_is_sent_as_a_whole_once_an_hour(home: Home) -> None:
     """In case that what the server calls unchanged is not."""
-    await home.link()
+    await home.link_account()
     statuses(home)
     before = written(home)
     for _ in range(3):
-        await home.wait(1201)
+        await home.advance_time(1201)
     assert statuses(home) == [304, 304, 200]
     assert touched(home, before) == set()
 
@@ -84,7 +84,7 @@ async def test_list_is_sent_as_a_whole_once_an_hour(home: Home) -> None:
 @pytest.mark.parametrize("etags", [True, False])
 async def test_hub_that_changed_is_the_only_one_touched(home: Home, etags: bool) -> None:
     home.simulator.settings.etags = etags
-    await home.link()
+    await home.link_account()
     statuses(home)
     before = written(home)
     home.simulator.hub("Focus room").plug(2)
@@ -95,7 +95,7 @@ async def test_hub_that_changed_is_the_only_one_touched(home: Home, etags: bool)
 
 
 async def test_hub_that_comes_or_goes_leaves_the_others_alone(home: Home) -> None:
-    await home.link()
+    await home.link_account()
     before = written(home)
     hub = home.simulator.hub("Focus room")
     home.simulator.remove_hub(hub.id)
@@ -104,10 +104,13 @@ async def test_hub_that_comes_or_goes_leaves_the_others_alone(home: Home) -> Non
 
 
 async def test_failed_poll_touches_all_and_so_does_the_next(home: Home) -> None:
-    await home.link()
+    await home.link_account()
     before = written(home)
-    everyone = {hub.name for hub in home.simulator.cloud.hubs_of(home.simulator.cloud.account().id)}
-    home.simulator.fail("GET", HUBS, Fault.status(500))
+    everyone = {
+        hub.name
+        for hub in home.simulator.database.hubs_in_account(home.simulator.database.account().id)
+    }
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(500))
     await home.poll()
     assert touched(home, before) == everyone
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
@@ -119,25 +122,25 @@ async def test_failed_poll_touches_all_and_so_does_the_next(home: Home) -> None:
 
 
 async def test_list_that_says_what_it_said_before_overrules_a_delivery_since(home: Home) -> None:
-    await home.be_reachable()
-    await home.link()
+    await home.set_external_url()
+    await home.link_account()
     hub = home.simulator.hub("Boardroom")
-    home.simulator.fail("GET", f"{HUBS}/{hub.id}", Fault.status(500), times=None)
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/{hub.id}", Fault.status(500), times=None)
     await home.simulator.deliver(hub, "hub:state:change", {"newState": {"active": 3}})
     assert home.state("sensor", "Boardroom", "active_port") == "3"
     home.simulator.requests.clear()
-    await home.wait(121)
+    await home.advance_time(121)
     assert 304 in statuses(home)
     assert home.state("sensor", "Boardroom", "active_port") == "1"
 
 
 async def test_names_of_spaces_that_come_late_reach_hubs_that_did_not_change(home: Home) -> None:
-    home.simulator.fail("GET", "/api/spaces/v1", Fault.status(500))
-    await home.link()
+    home.simulator.add_fault("GET", "/api/spaces/v1", Fault.status(500))
+    await home.link_account()
     device = home.device("Boardroom")
     assert device
     assert device.area_id is None
-    await home.wait(301)
+    await home.advance_time(301)
     device = home.device("Boardroom")
     assert device
     assert device.area_id == "boardroom"
@@ -154,19 +157,19 @@ async def test_account_counts_hubs_however_their_presence_is_learned(home: Home)
             found.append(state.state)
         return found
 
-    await home.be_reachable()
-    account = (await home.link()).unique_id
+    await home.set_external_url()
+    account = (await home.link_account()).unique_id
     assert counted() == ["3", "1"]
     board, focus = home.simulator.hub("Boardroom"), home.simulator.hub("Focus room")
     board.online = False
     await home.simulator.deliver(board, "hub:con:change", {})
     home.simulator.requests.clear()
-    await home.wait(2)
+    await home.advance_time(2)
     assert statuses(home) == []
     assert counted() == ["2", "2"]
     board.online = True
-    await home.wait(121)
+    await home.advance_time(121)
     assert counted() == ["3", "1"]
     focus.online = False
-    await home.wait(121)
+    await home.advance_time(121)
     assert counted() == ["2", "2"]

@@ -33,7 +33,7 @@ async def _assist(hass: HomeAssistant) -> None:
 async def entry(home: Home) -> ConfigEntry:
     """Link the first account with control."""
     home.simulator.settings.command_delay = 0.1
-    return await home.link(access="control")
+    return await home.link_account(access="control")
 
 
 async def say(home: Home, sentence: str) -> str:
@@ -53,7 +53,7 @@ def expose(home: Home, platform: str, key: str, *aliases: str) -> None:
 
 async def plug(home: Home, port: int) -> None:
     home.simulator.hub("Boardroom").plug(port)
-    await home.entry.runtime_data.async_refresh()
+    await home.entry.runtime_data.coordinator.async_refresh()
 
 
 @pytest.mark.parametrize(
@@ -67,14 +67,14 @@ async def plug(home: Home, port: int) -> None:
 )
 async def test_port_is_switched_by_voice(home: Home, entry: ConfigEntry, sentence: str) -> None:
     assert await say(home, sentence) == "Turned on the switch"
-    await home.settle()
+    await home.wait_until_idle()
     assert home.simulator.hub("Boardroom").active == 2
     assert home.state("select", "Boardroom", "active_port") == "2"
 
 
 async def test_port_is_switched_off_by_voice(home: Home, entry: ConfigEntry) -> None:
     assert await say(home, "turn off port 1 in the boardroom") == "Turned off the switch"
-    await home.settle()
+    await home.wait_until_idle()
     assert home.simulator.hub("Boardroom").active == 0
 
 
@@ -88,9 +88,9 @@ async def test_active_port_is_told(home: Home, entry: ConfigEntry) -> None:
 async def test_no_port_is_switched_in_a_room_without_a_hub(
     home: Home, entry: ConfigEntry, room: str
 ) -> None:
-    home.simulator.cloud.add_space("Lobby")
+    home.simulator.database.add_space("Lobby")
     assert (await say(home, f"turn on port 2 in the {room}")).startswith("Sorry")
-    await home.settle()
+    await home.wait_until_idle()
     assert [request for request in home.simulator.requests if request.method == "PUT"] == []
 
 
@@ -98,16 +98,16 @@ async def test_port_of_a_hub_with_another_name_than_its_room_needs_an_alias(home
     home.simulator.settings.command_delay = 0.1
     hub = home.simulator.hub("Boardroom")
     hub.name = "Table 3"
-    await home.link(access="control")
+    await home.link_account(access="control")
     hub.name = "Boardroom"
     assert (await say(home, "turn on port 2 in the boardroom")).startswith("Sorry")
     expose(home, "switch", "port_2", "Port 2", "Port two")
     for number, port in (("two", 2), ("2", 2)):
         assert await say(home, f"turn on port {number} in the boardroom") == "Turned on the switch"
-        await home.settle()
+        await home.wait_until_idle()
         assert hub.active == port
         hub.press(1)
-        await home.entry.runtime_data.async_refresh()
+        await home.entry.runtime_data.coordinator.async_refresh()
 
 
 async def test_same_alias_in_two_rooms_is_told_apart_by_the_room(
@@ -118,7 +118,7 @@ async def test_same_alias_in_two_rooms_is_told_apart_by_the_room(
         entity_id = home.entity_id("switch", hub, "port_2")
         registry.async_update_entity(entity_id or "", aliases=[er.COMPUTED_NAME, "Port 2"])
     await say(home, "turn on port 2 in the focus room")
-    await home.settle()
+    await home.wait_until_idle()
     assert home.simulator.hub("Focus room").active == 2
     assert home.simulator.hub("Boardroom").active == 1
 
@@ -145,7 +145,7 @@ async def test_rooms_name_as_an_alias_answers_what_was_not_asked(
 
 
 async def test_active_port_of_an_account_that_is_read_only_is_told(home: Home) -> None:
-    await home.link()
+    await home.link_account()
     assert (await say(home, "turn on port 2 in the boardroom")).startswith("Sorry")
     expose(home, "sensor", "active_port")
     assert await say(home, "what is the boardroom active port") == "Boardroom active port is 1"

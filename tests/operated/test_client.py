@@ -1,4 +1,4 @@
-"""The client by itself over real HTTP: what callers get, and which error tells them what."""
+"""Tests of the API client: requests, responses and errors."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -25,99 +25,45 @@ from custom_components.ochno.operated.errors import (
     OperatedUnauthorizedError,
 )
 from custom_components.ochno.operated.models import Hub
-from tests.home import HUBS
 
+from ..home import HUBS_PATH
 from ..simulator import Fault, Simulator
+from .conftest import SimulatorTokenSource, static_token_source
 
 MAX_BODY = 32 * 1024 * 1024
 
 
-class Tokens:
-    """A token source that asks the simulator and remembers what it was asked."""
-
-    def __init__(self, simulator: Simulator, session: aiohttp.ClientSession) -> None:
-        self.asked: list[str | None] = []
-        self.token: str | None = None
-        self.scope = "hubs:read accounts:read"
-        self._simulator = simulator
-        self._session = session
-
-    async def __call__(self, refused: str | None) -> str:
-        self.asked.append(refused)
-        if self.token is None or self.token == refused:
-            form = {
-                "grant_type": "client_credentials",
-                "client_id": "server-to-server",
-                "client_secret": "server-to-server-secret",
-                "scope": self.scope,
-            }
-            url = f"{self._simulator.url}/identity/oauth/v2/token"
-            async with self._session.post(url, data=form) as answer:
-                self.token = str((await answer.json())["access_token"])
-        return self.token
-
-
-@pytest.fixture
-def _custom_integrations() -> None:
-    """Home Assistant is not needed here."""
-
-
-@pytest.fixture
-async def session() -> AsyncGenerator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-@pytest.fixture
-async def tokens(simulator: Simulator, session: aiohttp.ClientSession) -> Tokens:
-    """Get a token, so that only what follows is on record."""
-    tokens = Tokens(simulator, session)
-    await tokens(None)
-    tokens.asked.clear()
-    simulator.requests.clear()
-    return tokens
-
-
-@pytest.fixture
-def client(simulator: Simulator, session: aiohttp.ClientSession, tokens: Tokens) -> OperatedClient:
-    return OperatedClient(session, simulator.url, tokens)
-
-
 @asynccontextmanager
-async def raw_server(answer: bytes) -> AsyncGenerator[str]:
-    """Answer every request with these bytes and hang up."""
+async def raw_server(response: bytes) -> AsyncGenerator[str]:
+    """Run a server that sends these bytes and closes the connection; return its URL."""
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
+        writer.write(response)
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-async def token_source(_refused: str | None) -> str:
-    return "token"
 
 
 # Calls
 
 
-async def test_hubs_are_listed_with_their_ports(client: OperatedClient) -> None:
-    listing = await client.hubs()
-    assert [hub.name for hub in listing.hubs.values()] == [
+async def test_hubs_valid_response_returns_hubs_with_ports(client: OperatedClient) -> None:
+    hub_list = await client.hubs()
+    assert [hub.name for hub in hub_list.hubs.values()] == [
         "Boardroom",
         "Focus room",
         "Workshop",
         "Reception",
     ]
-    assert [len(hub.ports) for hub in listing.hubs.values()] == [4, 4, 10, 4]
-    assert listing.malformed == ()
+    assert [len(hub.ports) for hub in hub_list.hubs.values()] == [4, 4, 10, 4]
+    assert hub_list.malformed == ()
 
 
-async def test_one_hub_is_fetched(client: OperatedClient, simulator: Simulator) -> None:
+async def test_hub_valid_response_returns_hub(client: OperatedClient, simulator: Simulator) -> None:
     simulator.hub("Workshop").plug(10)
     hub = await client.hub(simulator.hub("Workshop").id)
     assert hub.name == "Workshop"
@@ -125,41 +71,48 @@ async def test_one_hub_is_fetched(client: OperatedClient, simulator: Simulator) 
 
 
 @pytest.mark.parametrize("form", ["object", "array"])
-async def test_account_is_fetched(client: OperatedClient, simulator: Simulator, form: str) -> None:
+async def test_account_object_or_array_returns_account(
+    client: OperatedClient, simulator: Simulator, form: str
+) -> None:
     simulator.settings.update({"accounts_form": form})
     account = await client.account()
     assert account.name == "Example Organisation"
-    assert account.id == simulator.cloud.account().id
+    assert account.id == simulator.database.account().id
 
 
-async def test_spaces_are_fetched(client: OperatedClient, simulator: Simulator) -> None:
+async def test_spaces_valid_response_returns_spaces(
+    client: OperatedClient, simulator: Simulator
+) -> None:
     spaces = await client.spaces()
     assert [space.name for space in spaces] == ["Boardroom", "Focus room", "Workshop", "Reception"]
     assert spaces[0].id == simulator.hub("Boardroom").space_ids[0]
 
 
-async def test_user_is_fetched(client: OperatedClient, simulator: Simulator) -> None:
-    me = '{"sub": "5f3e", "email": "anna@example.com", "name": "Anna"}'
-    simulator.fail("GET", "/identity/oauth/v2/userinfo", Fault.body(me))
+async def test_user_valid_response_returns_user(
+    client: OperatedClient, simulator: Simulator
+) -> None:
+    body = '{"sub": "5f3e", "email": "anna@example.com", "name": "Anna"}'
+    simulator.add_fault("GET", "/identity/oauth/v2/userinfo", Fault.body(body))
     user = await client.user()
     assert (user.id, user.name) == ("5f3e", "Anna")
 
 
-async def test_requests_carry_the_token_and_ask_for_json(
-    client: OperatedClient, simulator: Simulator, tokens: Tokens
+async def test_request_headers_contain_token_and_json_media_type(
+    client: OperatedClient, simulator: Simulator, token_source: SimulatorTokenSource
 ) -> None:
     await client.hubs()
     [request] = simulator.requests
-    assert (request.method, request.path) == ("GET", HUBS)
-    assert request.headers["Authorization"] == f"Bearer {tokens.token}"
+    assert (request.method, request.path) == ("GET", HUBS_PATH)
+    assert request.headers["Authorization"] == f"Bearer {token_source.token}"
     assert request.headers["Accept"] == "application/json"
 
 
-@pytest.mark.parametrize("answer", [{}, {"id": None}, {"id": "another"}], ids=str)
-async def test_hub_that_is_fetched_is_the_one_asked_for(
-    client: OperatedClient, simulator: Simulator, answer: dict[str, str | None]
+@pytest.mark.parametrize("response", [{}, {"id": None}, {"id": "another"}], ids=str)
+async def test_hub_response_with_another_id_keeps_requested_id(
+    client: OperatedClient, simulator: Simulator, response: dict[str, str | None]
 ) -> None:
-    simulator.fail("GET", f"{HUBS}/one", Fault.body(json.dumps({"name": "One", **answer})))
+    body = json.dumps({"name": "One", **response})
+    simulator.add_fault("GET", f"{HUBS_PATH}/one", Fault.body(body))
     hub = await client.hub("one")
     assert (hub.id, hub.name) == ("one", "One")
 
@@ -184,118 +137,129 @@ async def test_hub_that_is_fetched_is_the_one_asked_for(
         *("+", "a&b;c", "\\", "å", "会議室", "e\u0301", "🖥"),
     ],
 )
-async def test_any_id_arrives_as_one_segment_of_the_path(
-    client: OperatedClient, simulator: Simulator, tokens: Tokens, hub_id: str
+async def test_request_path_id_with_special_characters_is_one_encoded_segment(
+    client: OperatedClient,
+    simulator: Simulator,
+    token_source: SimulatorTokenSource,
+    hub_id: str,
 ) -> None:
-    tokens.scope, tokens.token = "hubs:read hubs:write", None
+    token_source.scope, token_source.token = "hubs:read hubs:write", None
     hub = simulator.hub("Boardroom")
     hub.id = hub_id
-    simulator.cloud.hubs[hub_id] = hub
+    simulator.database.hubs[hub_id] = hub
     assert (await client.hub(hub_id)).id == hub_id
-    assert simulator.requests[-1].path == f"{HUBS}/{quote(hub_id, safe='')}"
+    assert simulator.requests[-1].path == f"{HUBS_PATH}/{quote(hub_id, safe='')}"
     await client.set_active_port(hub_id, 1)
-    assert simulator.requests[-1].path == f"{HUBS}/{quote(hub_id, safe='')}/state"
+    assert simulator.requests[-1].path == f"{HUBS_PATH}/{quote(hub_id, safe='')}/state"
     with pytest.raises(OperatedStatusError, match="404"):
         await client.extend_subscription(hub_id)
     assert simulator.requests[-1].path == f"/subscriptions/v1/{quote(hub_id, safe='')}"
 
 
 @pytest.mark.parametrize("hub_id", [".", "..", " .. ", "...."])
-async def test_id_that_walks_up_the_path_never_leaves_the_list(
+async def test_hubs_id_of_only_dots_is_malformed(
     client: OperatedClient, simulator: Simulator, hub_id: str
 ) -> None:
     simulator.hub("Boardroom").extra["id"] = hub_id
-    listing = await client.hubs()
-    assert "Boardroom" not in [hub.name for hub in listing.hubs.values()]
-    assert len(listing.malformed) == 1
+    hub_list = await client.hubs()
+    assert "Boardroom" not in [hub.name for hub in hub_list.hubs.values()]
+    assert len(hub_list.malformed) == 1
 
 
 # Tokens
 
 
-async def test_refused_token_is_replaced_once(
-    client: OperatedClient, simulator: Simulator, tokens: Tokens
+async def test_request_with_rejected_token_is_repeated_once_with_renewed_token(
+    client: OperatedClient, simulator: Simulator, token_source: SimulatorTokenSource
 ) -> None:
-    old = tokens.token
+    old_token = token_source.token
     simulator.expire_access_tokens()
     assert (await client.hubs()).hubs
-    assert tokens.asked == [None, old]
-    requests = [request for request in simulator.requests if request.path == HUBS]
+    assert token_source.calls == [None, old_token]
+    requests = [request for request in simulator.requests if request.path == HUBS_PATH]
     assert [request.status for request in requests] == [401, 200]
-    assert requests[1].headers["Authorization"] == f"Bearer {tokens.token}" != f"Bearer {old}"
+    assert (
+        requests[1].headers["Authorization"]
+        == f"Bearer {token_source.token}"
+        != f"Bearer {old_token}"
+    )
 
 
-async def test_second_refusal_is_final(
-    client: OperatedClient, simulator: Simulator, tokens: Tokens
+async def test_request_with_rejected_renewed_token_raises_unauthorized_error(
+    client: OperatedClient, simulator: Simulator, token_source: SimulatorTokenSource
 ) -> None:
-    simulator.fail("GET", HUBS, Fault.status(401), times=None)
+    simulator.add_fault("GET", HUBS_PATH, Fault.status(401), times=None)
     with pytest.raises(OperatedUnauthorizedError):
         await client.hubs()
-    assert [request.status for request in simulator.requests if request.path == HUBS] == [401, 401]
-    assert len(tokens.asked) == 2
+    statuses = [request.status for request in simulator.requests if request.path == HUBS_PATH]
+    assert statuses == [401, 401]
+    assert len(token_source.calls) == 2
 
 
-async def test_failure_after_a_renewed_token_keeps_its_kind(
+async def test_request_with_renewed_token_failing_raises_status_error(
     client: OperatedClient, simulator: Simulator
 ) -> None:
-    simulator.fail("GET", HUBS, Fault.status(401))
-    simulator.fail("GET", HUBS, Fault.status(503))
+    simulator.add_fault("GET", HUBS_PATH, Fault.status(401))
+    simulator.add_fault("GET", HUBS_PATH, Fault.status(503))
     with pytest.raises(OperatedStatusError, match="503"):
         await client.hubs()
 
 
-async def test_error_of_the_token_source_passes_through(
+async def test_request_token_source_error_is_raised_and_nothing_sent(
     simulator: Simulator, session: aiohttp.ClientSession
 ) -> None:
-    async def broken(_refused: str | None) -> str:
+    async def failing_token_source(_rejected: str | None) -> str:
         raise LookupError("no token")
 
     with pytest.raises(LookupError, match="no token"):
-        await OperatedClient(session, simulator.url, broken).hubs()
+        await OperatedClient(session, simulator.url, failing_token_source).hubs()
     assert simulator.requests == []
 
 
 # Status
 
 
-async def test_missing_scope_is_told_apart(client: OperatedClient, tokens: Tokens) -> None:
-    tokens.scope, tokens.token = "accounts:read", None
+async def test_request_without_scope_raises_forbidden_error_and_renews_no_token(
+    client: OperatedClient, token_source: SimulatorTokenSource
+) -> None:
+    token_source.scope, token_source.token = "accounts:read", None
     with pytest.raises(OperatedForbiddenError):
         await client.hubs()
-    assert tokens.asked == [None]
+    assert token_source.calls == [None]
 
 
 @pytest.mark.parametrize(
     "status", [300, 304, 400, 404, 405, 409, 410, 418, 500, 502, 503, 504, 599, 999]
 )
-async def test_any_other_status_is_told(
+async def test_request_error_status_raises_status_error_and_is_not_repeated(
     client: OperatedClient, simulator: Simulator, status: int
 ) -> None:
-    simulator.fail("GET", HUBS, Fault.status(status, text="[]"))
-    with pytest.raises(OperatedStatusError) as failure:
+    simulator.add_fault("GET", HUBS_PATH, Fault.status(status, text="[]"))
+    with pytest.raises(OperatedStatusError) as exc_info:
         await client.hubs()
-    assert failure.value.status == status
-    assert str(failure.value) == f"status {status}"
-    assert not isinstance(failure.value, OperatedRateLimitError)
-    assert len(simulator.requests) == 1  # nothing is repeated
+    assert exc_info.value.status == status
+    assert str(exc_info.value) == f"status {status}"
+    assert not isinstance(exc_info.value, OperatedRateLimitError)
+    assert len(simulator.requests) == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_redirect_is_not_followed(
+async def test_redirect_to_another_server_raises_status_error_and_is_not_followed(
     client: OperatedClient, simulator: Simulator, status: int
 ) -> None:
-    async with Simulator() as trap:
-        simulator.fail("GET", HUBS, Fault.redirect(f"{trap.url}{HUBS}", status))
+    async with Simulator() as other_server:
+        redirect = Fault.redirect(f"{other_server.url}{HUBS_PATH}", status)
+        simulator.add_fault("GET", HUBS_PATH, redirect)
         with pytest.raises(OperatedStatusError, match=f"status {status}"):
             await client.hubs()
-        assert trap.requests == []
+        assert other_server.requests == []
 
 
 @pytest.mark.parametrize("url", ["/api/spaces/v1", "http://[::", ""])
-async def test_redirect_on_the_same_server_is_not_followed_either(
+async def test_redirect_to_same_server_or_invalid_url_raises_status_error_and_is_not_followed(
     client: OperatedClient, simulator: Simulator, url: str
 ) -> None:
-    simulator.fail("GET", HUBS, Fault.redirect(url))
+    simulator.add_fault("GET", HUBS_PATH, Fault.redirect(url))
     with pytest.raises(OperatedStatusError, match="302"):
         await client.hubs()
     assert len(simulator.requests) == 1
@@ -312,9 +276,9 @@ LATER = NOW + timedelta(seconds=900)
         pytest.param("", None, id="empty"),
         pytest.param("120", 120, id="seconds"),
         pytest.param("0", 0, id="zero"),
-        pytest.param("9" * 400, float("inf"), id="more than a float holds"),
+        pytest.param("9" * 400, None, id="above the largest float"),
         pytest.param(format_datetime(LATER, usegmt=True), 900, id="date"),
-        pytest.param(f"{LATER:%a, %d %b %Y %H:%M:%S}", 900, id="date without zone, which is UTC"),
+        pytest.param(f"{LATER:%a, %d %b %Y %H:%M:%S}", 900, id="date without time zone"),
         pytest.param("Wed, 21 Oct 2015 07:28:00 GMT", 0, id="date in the past"),
         pytest.param("soon", None, id="word"),
         pytest.param("-5", None, id="negative"),
@@ -323,7 +287,7 @@ LATER = NOW + timedelta(seconds=900)
         pytest.param("Wed, 99 Foo 2015 99:99:99 +99999999", None, id="impossible date"),
     ],
 )
-async def test_rate_limit_says_how_long_to_wait(
+async def test_rate_limit_retry_after_header_is_converted_to_seconds(
     client: OperatedClient,
     simulator: Simulator,
     freezer: FrozenDateTimeFactory,
@@ -332,12 +296,12 @@ async def test_rate_limit_says_how_long_to_wait(
 ) -> None:
     freezer.move_to(NOW)
     headers = {} if header is None else {"Retry-After": header}
-    simulator.fail("GET", HUBS, Fault.status(429, headers))
-    with pytest.raises(OperatedRateLimitError) as failure:
+    simulator.add_fault("GET", HUBS_PATH, Fault.status(429, headers))
+    with pytest.raises(OperatedRateLimitError) as exc_info:
         await client.hubs()
-    assert failure.value.retry_after == seconds
-    assert failure.value.status == 429
-    assert repr(failure.value) == "OperatedRateLimitError(429)"
+    assert exc_info.value.retry_after == seconds
+    assert exc_info.value.status == 429
+    assert repr(exc_info.value) == "OperatedRateLimitError(429)"
 
 
 # Connection
@@ -346,12 +310,12 @@ async def test_rate_limit_says_how_long_to_wait(
 @pytest.mark.parametrize(
     "fault", [Fault.hang(), Fault.delay(60), Fault.slow(60)], ids=lambda fault: fault.kind
 )
-async def test_answer_that_takes_too_long(
+async def test_request_timeout_raises_connection_error(
     client: OperatedClient, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     name = "custom_components.ochno.operated.client.REQUEST_TIMEOUT"
     monkeypatch.setattr(name, aiohttp.ClientTimeout(total=0.1))
-    simulator.fail("GET", HUBS, fault)
+    simulator.add_fault("GET", HUBS_PATH, fault)
     with pytest.raises(OperatedConnectionError, match="Timeout"):
         await client.hubs()
 
@@ -364,15 +328,17 @@ async def test_answer_that_takes_too_long(
     ],
     ids=["reset", "bad gzip"],
 )
-async def test_answer_that_breaks(
+async def test_request_broken_response_raises_connection_error(
     client: OperatedClient, simulator: Simulator, fault: Fault, reason: str
 ) -> None:
-    simulator.fail("GET", HUBS, fault, times=None)
+    simulator.add_fault("GET", HUBS_PATH, fault, times=None)
     with pytest.raises(OperatedConnectionError, match=reason):
         await client.hubs()
 
 
-async def test_server_that_is_not_there(client: OperatedClient, simulator: Simulator) -> None:
+async def test_request_server_not_running_raises_connection_error_until_it_runs(
+    client: OperatedClient, simulator: Simulator
+) -> None:
     await simulator.stop()
     with pytest.raises(OperatedConnectionError):
         await client.hubs()
@@ -384,52 +350,54 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         pytest.param(OK + b"Content-Length: 100\r\n\r\n[1,", id="body cut short"),
         pytest.param(OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\n[1,", id="chunk cut short"),
-        pytest.param(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n[]\r\n", id="no chunk"),
+        pytest.param(
+            OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n[]\r\n", id="invalid chunk length"
+        ),
         pytest.param(OK + b"Content-Length: -1\r\n\r\n[]", id="negative length"),
         pytest.param(OK + b"Content-Encoding: br\r\nContent-Length: 2\r\n\r\n[]", id="brotli"),
         pytest.param(OK + b"Content-Encoding: zstd\r\nContent-Length: 2\r\n\r\n[]", id="zstd"),
-        pytest.param(OK + b"X: " + b"x" * 50_000 + b"\r\n\r\n[]", id="endless header"),
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"SSH-2.0-OpenSSH_9.9\r\n\r\n", id="no HTTP"),
+        pytest.param(OK + b"X: " + b"x" * 50_000 + b"\r\n\r\n[]", id="long header"),
+        pytest.param(b"", id="empty"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.9\r\n\r\n", id="not HTTP"),
     ],
 )
-async def test_answer_that_is_not_sound_http(
-    session: aiohttp.ClientSession, socket_enabled: None, answer: bytes
+async def test_request_invalid_http_response_raises_connection_error(
+    session: aiohttp.ClientSession, socket_enabled: None, response: bytes
 ) -> None:
-    async with raw_server(answer) as url:
+    async with raw_server(response) as url:
         with pytest.raises(OperatedConnectionError):
-            await OperatedClient(session, url, token_source).hubs()
+            await OperatedClient(session, url, static_token_source).hubs()
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-async def test_request_is_not_repeated_when_a_connection_in_use_breaks(
+async def test_request_on_reused_connection_that_breaks_is_not_repeated(
     session: aiohttp.ClientSession, socket_enabled: None, reset: bool
 ) -> None:
-    requests = 0
+    failed_requests = 0
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal requests
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal failed_requests
         await reader.readuntil(b"\r\n\r\n")
         writer.write(OK + b"Content-Length: 2\r\n\r\n[]")
         await reader.readuntil(b"\r\n\r\n")
-        requests += 1
+        failed_requests += 1
         if reset:
             linger = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, linger)
         writer.close()
 
-    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        client = OperatedClient(session, url, token_source)
+        client = OperatedClient(session, url, static_token_source)
         await client.hubs()
         reason = "ClientOSError" if reset else "ServerDisconnectedError"
         with pytest.raises(OperatedConnectionError, match=reason):
             await client.hubs()
-    assert requests == 1
+    assert failed_requests == 1
 
 
 # Content
@@ -449,15 +417,15 @@ async def test_request_is_not_repeated_when_a_connection_in_use_breaks(
         pytest.param(Fault.body("true"), id="boolean"),
         pytest.param(Fault.body("1"), id="number"),
         pytest.param(Fault.body("1.5"), id="fraction"),
-        pytest.param(Fault.body('"hubs"'), id="text"),
+        pytest.param(Fault.body('"hubs"'), id="string"),
         pytest.param(Fault.body('{"hubs": []}'), id="object"),
     ],
 )
 @pytest.mark.parametrize("call", ["hubs", "spaces"])
-async def test_list_that_makes_no_sense(
+async def test_list_request_body_not_a_list_raises_response_error(
     client: OperatedClient, simulator: Simulator, fault: Fault, call: str
 ) -> None:
-    simulator.fail("GET", f"/api/{call}/v1", fault)
+    simulator.add_fault("GET", f"/api/{call}/v1", fault)
     with pytest.raises(OperatedResponseError):
         await getattr(client, call)()
 
@@ -465,168 +433,194 @@ async def test_list_that_makes_no_sense(
 @pytest.mark.parametrize(
     "body", ["null", "[]", "{}", '[{"id": "1"}, {"id": "2"}]', '{"id": null}', '"1"', "[[]]"]
 )
-async def test_account_without_an_id(
+async def test_account_without_exactly_one_id_raises_response_error(
     client: OperatedClient, simulator: Simulator, body: str
 ) -> None:
-    simulator.fail("GET", "/api/accounts/v1", Fault.body(body))
-    reason = r"^(not one account with an id|a (list|text) where an object belongs)$"
+    simulator.add_fault("GET", "/api/accounts/v1", Fault.body(body))
+    reason = r"^(expected one account with an id|expected an object, got a (list|string))$"
     with pytest.raises(OperatedResponseError, match=reason):
         await client.account()
 
 
 @pytest.mark.parametrize("body", ["[]", '"anna"', "1"])
-async def test_user_that_is_no_object(
+async def test_user_not_an_object_raises_response_error(
     client: OperatedClient, simulator: Simulator, body: str
 ) -> None:
-    simulator.fail("GET", "/identity/oauth/v2/userinfo", Fault.body(body))
+    simulator.add_fault("GET", "/identity/oauth/v2/userinfo", Fault.body(body))
     with pytest.raises(OperatedResponseError):
         await client.user()
 
 
 @pytest.mark.parametrize(
-    ("odd", "shown"),
+    ("name_json", "name"),
     [
-        (r'"A\ud800"', "A\ufffd"),
-        (r'"\udc00\ud83d\ude00A\ud83d"', "\ufffd\U0001f600A\ufffd"),
-        (r'"\\ud800"', r"\ud800"),
-        ("1e999", "a"),
-        ("-1" + "0" * 400, "a"),
-        ("1" * 9_000, "a"),
-        ("36893488147419103232", "a"),
-        (r'"A", "product\ud800": 1e999, "customid": "B"', "A"),
+        pytest.param(r'"A\ud800"', "A\ufffd", id="lone surrogate"),
+        pytest.param(
+            r'"\udc00\ud83d\ude00A\ud83d"', "\ufffd\U0001f600A\ufffd", id="surrogate pair and lone"
+        ),
+        pytest.param(r'"\\ud800"', r"\ud800", id="escaped backslash"),
+        pytest.param("1e999", "a", id="infinite number"),
+        pytest.param("-1" + "0" * 400, "a", id="number of 401 digits"),
+        pytest.param("1" * 9_000, "a", id="number of 9000 digits"),
+        pytest.param("36893488147419103232", "a", id="number above 64 bits"),
+        pytest.param(
+            r'"A", "product\ud800": 1e999, "customid": "B"', "A", id="surrogate in a key"
+        ),
     ],
-    ids=lambda value: value[:12],
 )
-async def test_one_hub_with_what_only_javascript_can_read_leaves_the_others(
-    client: OperatedClient, simulator: Simulator, odd: str, shown: str
+async def test_hubs_value_rejected_by_orjson_affects_no_other_hub(
+    client: OperatedClient, simulator: Simulator, name_json: str, name: str
 ) -> None:
-    sound = '{"id": "b", "data": {"state": {"active": 2, "connected": [0, 1]}, "presence": true}}'
-    simulator.fail("GET", HUBS, Fault.body(f'[{{"id": "a", "name": {odd}}}, {sound}]'))
-    listing = await client.hubs()
-    assert [hub.name for hub in listing.hubs.values()] == [shown, "b"]
-    assert listing.hubs["b"] == Hub.from_json(json.loads(sound))
-    assert listing.malformed == ()
+    valid = '{"id": "b", "data": {"state": {"active": 2, "connected": [0, 1]}, "presence": true}}'
+    body = f'[{{"id": "a", "name": {name_json}}}, {valid}]'
+    simulator.add_fault("GET", HUBS_PATH, Fault.body(body))
+    hub_list = await client.hubs()
+    assert [hub.name for hub in hub_list.hubs.values()] == [name, "b"]
+    assert hub_list.hubs["b"] == Hub.from_json(json.loads(valid))
+    assert hub_list.malformed == ()
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
-async def test_number_that_json_does_not_have_is_not_read_beside_what_is_odd(
+async def test_hubs_lone_surrogate_and_non_json_number_raise_response_error(
     client: OperatedClient, simulator: Simulator, number: str
 ) -> None:
-    simulator.fail("GET", HUBS, Fault.body(rf'[{{"id": "a", "name": "\ud800", "x": {number}}}]'))
+    body = rf'[{{"id": "a", "name": "\ud800", "x": {number}}}]'
+    simulator.add_fault("GET", HUBS_PATH, Fault.body(body))
     with pytest.raises(OperatedResponseError, match=r"^not JSON$"):
         await client.hubs()
 
 
-@pytest.mark.parametrize("subscription_id", ["..", " 1", "a\nb", "x" * 201, "\ufffd", "", None])
-async def test_subscription_that_could_not_be_named_again_is_refused(
+@pytest.mark.parametrize(
+    "subscription_id",
+    [
+        "..",
+        " 1",
+        "a\nb",
+        pytest.param("x" * 201, id="201 characters"),
+        "\ufffd",
+        pytest.param("", id="empty"),
+        None,
+    ],
+)
+async def test_subscribe_response_with_unusable_id_raises_response_error(
     client: OperatedClient, simulator: Simulator, subscription_id: str | None
 ) -> None:
     body = json.dumps({"id": subscription_id})
-    simulator.fail("POST", "/subscriptions/v1/", Fault.body(body))
-    with pytest.raises(OperatedResponseError, match=r"^a subscription without an id$"):
+    simulator.add_fault("POST", "/subscriptions/v1/", Fault.body(body))
+    with pytest.raises(OperatedResponseError, match=r"^expected a subscription with an id$"):
         await client.subscribe("https://example.org", "token")
 
 
-async def test_hubs_of_any_content_type_are_read(
+async def test_hubs_wrong_content_type_is_ignored(
     client: OperatedClient, simulator: Simulator
 ) -> None:
-    simulator.fail("GET", HUBS, Fault.body('[{"id": "1"}]', "text/plain; charset=utf-16"))
+    simulator.add_fault("GET", HUBS_PATH, Fault.body('[{"id": "1"}]', "text/plain; charset=utf-16"))
     assert list((await client.hubs()).hubs) == ["1"]
 
 
-async def test_body_up_to_the_limit_is_read_and_no_longer_one(
+async def test_response_longer_than_limit_raises_response_error(
     client: OperatedClient, simulator: Simulator
 ) -> None:
-    simulator.fail("GET", HUBS, Fault.huge(MAX_BODY))
+    simulator.add_fault("GET", HUBS_PATH, Fault.huge(MAX_BODY))
     assert (await client.hubs()).hubs == {}
-    simulator.fail("GET", HUBS, Fault.huge(MAX_BODY + 1))
-    with pytest.raises(OperatedResponseError, match=r"^too long$"):
+    simulator.add_fault("GET", HUBS_PATH, Fault.huge(MAX_BODY + 1))
+    with pytest.raises(OperatedResponseError, match=r"^response too long$"):
         await client.hubs()
 
 
-async def test_compressed_body_is_measured_as_it_unfolds(
+async def test_compressed_response_longer_than_limit_raises_response_error(
     session: aiohttp.ClientSession, socket_enabled: None
 ) -> None:
     body = gzip.compress(b"[" + b" " * (2 * MAX_BODY) + b"]", 1)
-    head = OK + f"Content-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    async with raw_server(head + body) as url:
-        with pytest.raises(OperatedResponseError, match=r"^too long$"):
-            await OperatedClient(session, url, token_source).hubs()
+    headers = OK + f"Content-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    async with raw_server(headers + body) as url:
+        with pytest.raises(OperatedResponseError, match=r"^response too long$"):
+            await OperatedClient(session, url, static_token_source).hubs()
 
 
-# What is known already
+# Conditional requests
 
 
-def asked(simulator: Simulator) -> list[tuple[str | None, int | None]]:
-    """Return what each request named as known, and how it was answered."""
-    return [(one.headers.get("If-None-Match"), one.status) for one in simulator.requests]
+def etags_and_statuses(simulator: Simulator) -> list[tuple[str | None, int | None]]:
+    """Return the If-None-Match header and the response status of each request."""
+    return [
+        (request.headers.get("If-None-Match"), request.status) for request in simulator.requests
+    ]
 
 
-async def test_answer_is_not_sent_again_when_nothing_changed(
+async def test_conditional_request_unchanged_list_returns_earlier_list(
     client: OperatedClient, simulator: Simulator
 ) -> None:
     earlier = await client.hubs()
     assert await client.hubs(earlier) is earlier
-    assert asked(simulator) == [(None, 200), (earlier.etag, 304)]
+    assert etags_and_statuses(simulator) == [(None, 200), (earlier.etag, 304)]
 
 
-async def test_hub_that_changed_is_read_and_the_others_stay(
+async def test_conditional_request_changed_hub_replaces_only_this_hub(
     client: OperatedClient, simulator: Simulator
 ) -> None:
     earlier = await client.hubs()
     changed = simulator.hub("Focus room")
     changed.plug(2)
-    listing = await client.hubs(earlier)
-    assert {hub.id for hub in listing.hubs.values() if hub is not earlier.hubs[hub.id]} == {
+    hub_list = await client.hubs(earlier)
+    assert {hub.id for hub in hub_list.hubs.values() if hub is not earlier.hubs[hub.id]} == {
         changed.id
     }
-    port = listing.hubs[changed.id].port(2)
+    port = hub_list.hubs[changed.id].port(2)
     assert port
     assert port.connected
-    assert listing.etag not in (None, earlier.etag)
-    assert asked(simulator) == [(None, 200), (earlier.etag, 200)]
+    assert hub_list.etag not in (None, earlier.etag)
+    assert etags_and_statuses(simulator) == [(None, 200), (earlier.etag, 200)]
 
 
-async def test_known_answer_is_named_again_with_a_renewed_token(
+async def test_conditional_request_with_renewed_token_sends_etag_again(
     client: OperatedClient, simulator: Simulator
 ) -> None:
     earlier = await client.hubs()
     simulator.expire_access_tokens()
     simulator.requests.clear()
     assert await client.hubs(earlier) is earlier
-    assert [one for one in asked(simulator) if one[0]] == [(earlier.etag, 401), (earlier.etag, 304)]
+    conditional = [(etag, status) for etag, status in etags_and_statuses(simulator) if etag]
+    assert conditional == [(earlier.etag, 401), (earlier.etag, 304)]
 
 
-async def test_server_that_names_no_answer_is_asked_for_the_whole_each_time(
+async def test_hubs_server_without_etags_sends_unconditional_requests(
     client: OperatedClient, simulator: Simulator
 ) -> None:
     simulator.settings.etags = False
     earlier = await client.hubs()
-    listing = await client.hubs(earlier)
+    hub_list = await client.hubs(earlier)
     assert earlier.etag is None
-    assert listing is earlier
-    assert asked(simulator) == [(None, 200)] * 2
-    simulator.fail("GET", HUBS, Fault.status(304))
+    assert hub_list is earlier
+    assert etags_and_statuses(simulator) == [(None, 200)] * 2
+    simulator.add_fault("GET", HUBS_PATH, Fault.status(304))
     with pytest.raises(OperatedStatusError, match="304"):
         await client.hubs(earlier)
 
 
-@pytest.mark.parametrize("etag", [b"", "W/\u201cname\u201d".encode(), b"W/\xff"])
-async def test_name_of_an_answer_that_can_not_be_sent_back_is_forgotten(
+@pytest.mark.parametrize(
+    "etag",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param("W/\u201cname\u201d".encode(), id="not ASCII"),
+        pytest.param(b"W/\xff", id="not UTF-8"),
+    ],
+)
+async def test_hubs_unusable_etag_is_ignored(
     session: aiohttp.ClientSession, socket_enabled: None, etag: bytes
 ) -> None:
-    answer = OK + b"Connection: close\r\nContent-Length: 2\r\nETag: " + etag + b"\r\n\r\n[]"
-    async with raw_server(answer) as url:
-        client = OperatedClient(session, url, token_source)
+    response = OK + b"Connection: close\r\nContent-Length: 2\r\nETag: " + etag + b"\r\n\r\n[]"
+    async with raw_server(response) as url:
+        client = OperatedClient(session, url, static_token_source)
         earlier = await client.hubs()
         assert earlier.etag is None
         assert (await client.hubs(earlier)).hubs == {}
 
 
-async def test_other_failure_is_told_though_an_answer_is_known(
+async def test_conditional_request_error_status_raises_status_error(
     client: OperatedClient, simulator: Simulator
 ) -> None:
     earlier = await client.hubs()
-    simulator.fail("GET", HUBS, Fault.status(412))
+    simulator.add_fault("GET", HUBS_PATH, Fault.status(412))
     with pytest.raises(OperatedStatusError, match="412"):
         await client.hubs(earlier)

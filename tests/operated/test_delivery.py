@@ -1,6 +1,4 @@
-"""What a webhook is told, as the cloud might write it."""
-
-from typing import Any
+"""Tests of reading webhook deliveries."""
 
 import orjson
 import pytest
@@ -9,12 +7,13 @@ from custom_components.ochno.operated.delivery import Delivery
 from custom_components.ochno.operated.errors import OperatedResponseError
 
 
-def read(message: Any) -> Delivery:
+def read_delivery(message: object) -> Delivery:
+    """Read a delivery with this message as the body."""
     return Delivery.from_body(orjson.dumps(message))
 
 
 @pytest.mark.parametrize(
-    ("message", "hub_id", "serial"),
+    ("message", "hub_id", "serial_number"),
     [
         ({"hubId": "h1"}, "h1", None),
         ({"data": {"hubId": "h1"}}, "h1", None),
@@ -31,11 +30,11 @@ def read(message: Any) -> Delivery:
         (None, None, None),
     ],
 )
-def test_hub_is_named_by_id_or_serial_number(
-    message: Any, hub_id: str | None, serial: str | None
+def test_delivery_hub_id_and_serial_number_are_read(
+    message: object, hub_id: str | None, serial_number: str | None
 ) -> None:
-    delivery = read(message)
-    assert (delivery.hub_id, delivery.serial_number) == (hub_id, serial)
+    delivery = read_delivery(message)
+    assert (delivery.hub_id, delivery.serial_number) == (hub_id, serial_number)
 
 
 @pytest.mark.parametrize(
@@ -47,13 +46,14 @@ def test_hub_is_named_by_id_or_serial_number(
         ([{"event": "hub:temp"}], None),
     ],
 )
-def test_event_is_read_and_all_that_was_delivered_kept(message: Any, event: str | None) -> None:
-    assert (read(message).event, read(message).raw) == (event, message)
+def test_delivery_event_is_read_and_body_is_kept(message: object, event: str | None) -> None:
+    delivery = read_delivery(message)
+    assert (delivery.event, delivery.raw) == (event, message)
 
 
-def test_change_of_state_is_read() -> None:
+def test_delivery_state_change_has_new_state() -> None:
     message = {"event": "hub:state:change", "hubId": "h1", "data": {"newState": {"active": 2}}}
-    assert read(message).new_state == {"active": 2}
+    assert read_delivery(message).new_state == {"active": 2}
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_change_of_state_is_read() -> None:
         {"data": {"newState": {"active": 2}}},
     ],
 )
-def test_anything_else_says_nothing_of_the_state(message: Any) -> None:
-    assert read(message).new_state is None
+def test_delivery_invalid_or_other_event_has_no_new_state(message: object) -> None:
+    assert read_delivery(message).new_state is None
 
 
 @pytest.mark.parametrize(
@@ -86,21 +86,20 @@ def test_anything_else_says_nothing_of_the_state(message: Any) -> None:
         ({"verificationToken": "a", "data": {"verificationToken": "b"}}, ("a", "b")),
     ],
 )
-def test_verification_tokens_are_read(message: Any, tokens: tuple[str, ...]) -> None:
-    assert read(message).verification_tokens == tokens
+def test_delivery_verification_tokens_are_read(message: object, tokens: tuple[str, ...]) -> None:
+    assert read_delivery(message).verification_tokens == tokens
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b"not JSON",
-        b"\xff\xfe",
-        b'{"hubId": "K\xf6k"}',
-        b"[" * 100_000,
+        pytest.param(b"", id="empty"),
+        pytest.param(b"not JSON", id="text"),
+        pytest.param(b"\xff\xfe", id="binary"),
+        pytest.param(b'{"hubId": "K\xf6k"}', id="not UTF-8"),
+        pytest.param(b"[" * 100_000, id="nested"),
     ],
-    ids=lambda body: repr(body[:12]),
 )
-def test_what_is_no_json_is_an_error(body: bytes) -> None:
+def test_delivery_body_not_json_raises_response_error(body: bytes) -> None:
     with pytest.raises(OperatedResponseError, match=r"^not JSON$"):
         Delivery.from_body(body)

@@ -18,16 +18,16 @@ from custom_components.ochno.operated.errors import OperatedRateLimitError, Oper
 from custom_components.ochno.operated.models import Account, Hub, HubList, User, read_spaces
 from custom_components.ochno.operated.values import decode, encode
 
-from ..hostile import (
+from ..strategies import (
+    ACCOUNTS,
     DELIVERIES,
     HUB_LISTS,
     HUBS,
     IDS,
-    PEOPLE,
+    JSON_VALUES,
     SPACE_LISTS,
-    VALUES,
-    dumps,
-    examples,
+    dump_json,
+    max_examples,
 )
 from .test_client import _custom_integrations, session, token_source
 
@@ -73,10 +73,10 @@ def check_hub(hub: Hub) -> None:
     assert hub.overheating in (None, False, True)
 
 
-@examples(300)
+@max_examples(300)
 @given(hubs=HUB_LISTS, position=st.integers(0, 3))
 def test_sound_hub_is_read_whatever_stands_beside_it(hubs: list[Any], position: int) -> None:
-    listing = HubList.from_body(dumps([*hubs[:position], SOUND, *hubs[position:]]).encode())
+    listing = HubList.from_body(dump_json([*hubs[:position], SOUND, *hubs[position:]]).encode())
     for hub in listing.hubs.values():
         check_hub(hub)
     assert Hub.from_json(SOUND) in listing.hubs.values()
@@ -86,13 +86,13 @@ def test_sound_hub_is_read_whatever_stands_beside_it(hubs: list[Any], position: 
     assert all(id_ == hub.id for id_, hub in listing.hubs.items())
 
 
-@examples(300)
+@max_examples(300)
 @given(hubs=HUB_LISTS, later=HUB_LISTS, position=st.integers(0, 3))
 def test_list_is_read_the_same_whatever_was_listed_before(
     hubs: list[Any], later: list[Any], position: int
 ) -> None:
     def body(*items: Any) -> bytes:
-        return encode(decode(dumps(items).encode()))
+        return encode(decode(dump_json(items).encode()))
 
     other = {**SOUND, "id": "other"}
     before = HubList.from_body(body(other, *hubs, SOUND))
@@ -102,23 +102,23 @@ def test_list_is_read_the_same_whatever_was_listed_before(
     assert asdict(HubList.from_body(answer, None, before)) == asdict(HubList.from_body(answer))
 
 
-@examples(300)
+@max_examples(300)
 @given(delivery=DELIVERIES, answer=HUBS)
 def test_delivery_is_taken_and_leaves_a_hub(delivery: Any, answer: Any) -> None:
     hub = Hub.from_json(SOUND)
-    event = Delivery.from_body(dumps(delivery).encode())
+    event = Delivery.from_body(dump_json(delivery).encode())
     check_texts([event.event, event.hub_id, event.serial_number])
     hub = hub.with_state(event.new_state or {})
     check_hub(hub)
     try:
-        newer = Hub.from_json({**decode(dumps(answer).encode()), "id": hub.id})  # type: ignore[dict-item]
+        newer = Hub.from_json({**decode(dump_json(answer).encode()), "id": hub.id})  # type: ignore[dict-item]
     except OperatedResponseError:
         return
-    check_hub(hub.updated(newer))
+    check_hub(hub.merged_with(newer))
 
 
-@examples(100)
-@given(json=PEOPLE, spaces=SPACE_LISTS)
+@max_examples(100)
+@given(json=ACCOUNTS, spaces=SPACE_LISTS)
 def test_account_user_and_spaces_are_read_or_refused(json: Any, spaces: Any) -> None:
     for read, value in (
         (Account.from_json, json),
@@ -126,17 +126,21 @@ def test_account_user_and_spaces_are_read_or_refused(json: Any, spaces: Any) -> 
         (User.from_json, json),
     ):
         try:
-            check_texts(asdict(read(decode(dumps(value).encode()))))  # type: ignore[call-overload]
+            check_texts(asdict(read(decode(dump_json(value).encode()))))  # type: ignore[call-overload]
         except OperatedResponseError:
             continue
     try:
-        check_texts([asdict(space) for space in read_spaces(decode(dumps(spaces).encode()))])
+        check_texts([asdict(space) for space in read_spaces(decode(dump_json(spaces).encode()))])
     except OperatedResponseError:
         assert not isinstance(spaces, list)
 
 
-@examples(100)
-@given(body=st.binary() | st.text().map(str.encode) | VALUES.map(lambda v: dumps(v)[:-1].encode()))
+@max_examples(100)
+@given(
+    body=st.binary()
+    | st.text().map(str.encode)
+    | JSON_VALUES.map(lambda v: dump_json(v)[:-1].encode())
+)
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     try:
         json = decode(body)
@@ -170,14 +174,14 @@ async def echo(socket_enabled: None) -> AsyncIterator[tuple[Echo, str]]:
         yield echo, str(server.make_url("")).rstrip("/")
 
 
-@examples(300)
+@max_examples(300)
 @given(json=IDS)
 async def test_id_arrives_as_it_is_in_one_segment_of_the_path_or_is_refused(
     session: aiohttp.ClientSession, echo: tuple[Echo, str], json: Any
 ) -> None:
     server, url = echo
     client = OperatedClient(session, url, token_source)
-    body = dumps({"id": json})
+    body = dump_json({"id": json})
     server.answer = web.Response(body=body.encode())
     try:
         id_ = await client.subscribe("https://example.org", "token")
@@ -210,7 +214,7 @@ DATES = st.tuples(
 ).map(lambda parts: "".join(map(str, parts)))
 
 
-@examples(100)
+@max_examples(100)
 @given(header=DATES | st.integers().map(str) | st.text(st.characters(min_codepoint=32), max_size=9))
 async def test_any_wish_to_wait_is_understood_or_ignored(
     session: aiohttp.ClientSession, echo: tuple[Echo, str], header: str

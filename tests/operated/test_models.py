@@ -12,7 +12,7 @@ from custom_components.ochno.operated.errors import OperatedResponseError
 from custom_components.ochno.operated.models import Connection, Hub, HubList, Port
 
 from ..simulator import Fault, SimHub, Simulator
-from .test_client import HUBS, _custom_integrations, client, session, tokens
+from .test_client import HUBS_PATH, _custom_integrations, client, session, tokens
 
 __all__ = ["_custom_integrations", "client", "session", "tokens"]
 
@@ -174,7 +174,7 @@ async def test_hub_without_a_whole_part(
 
 
 async def test_hub_with_nothing_but_an_id(client: OperatedClient, simulator: Simulator) -> None:
-    simulator.fail("GET", HUBS, Fault.body('[{"id": 7}]'))
+    simulator.add_fault("GET", HUBS_PATH, Fault.body('[{"id": 7}]'))
     [hub] = (await client.hubs()).hubs.values()
     assert (hub.id, hub.name, hub.serial_number, hub.space_ids) == ("7", "7", None, ())
     assert (hub.online, hub.in_use, hub.port(1), hub.connection("usb1")) == (None, None, None, None)
@@ -379,33 +379,33 @@ async def test_text_is_made_fit_to_be_shown(
 
 
 async def listed(client: OperatedClient, simulator: Simulator, *hubs: Any) -> HubList:
-    simulator.fail("GET", HUBS, Fault.body(orjson.dumps(hubs).decode()))
+    simulator.add_fault("GET", HUBS_PATH, Fault.body(orjson.dumps(hubs).decode()))
     return await client.hubs()
 
 
 @pytest.mark.parametrize(
     ("hub", "reason"),
     [
-        (1, "a number where an object belongs"),
-        (1.5, "a number where an object belongs"),
-        (True, "a boolean where an object belongs"),
-        ("secret", "a text where an object belongs"),
-        ([], "a list where an object belongs"),
-        (None, "a hub without an id"),
-        ({}, "a hub without an id"),
-        ({"id": None}, "a hub without an id"),
-        ({"id": ""}, "a hub without an id"),
-        ({"id": " \n"}, "a hub without an id"),
-        ({"id": True}, "a hub without an id"),
-        ({"id": {}}, "a hub without an id"),
-        ({"id": ".."}, "a hub without an id"),
-        ({"id": "a\ufffd"}, "a hub without an id"),
-        ({"id": " a"}, "a hub without an id"),
-        ({"id": "a\nb"}, "a hub without an id"),
-        ({"id": "x" * 201}, "a hub without an id"),
-        ({"id": "1", "data": []}, "a list where an object belongs"),
-        ({"id": "1", "data": {"state": "secret"}}, "a text where an object belongs"),
-        ({"id": "1", "data": {"config": False}}, "a boolean where an object belongs"),
+        (1, "expected an object, got a number"),
+        (1.5, "expected an object, got a number"),
+        (True, "expected an object, got a boolean"),
+        ("secret", "expected an object, got a string"),
+        ([], "expected an object, got a list"),
+        (None, "expected a hub with an id"),
+        ({}, "expected a hub with an id"),
+        ({"id": None}, "expected a hub with an id"),
+        ({"id": ""}, "expected a hub with an id"),
+        ({"id": " \n"}, "expected a hub with an id"),
+        ({"id": True}, "expected a hub with an id"),
+        ({"id": {}}, "expected a hub with an id"),
+        ({"id": ".."}, "expected a hub with an id"),
+        ({"id": "a\ufffd"}, "expected a hub with an id"),
+        ({"id": " a"}, "expected a hub with an id"),
+        ({"id": "a\nb"}, "expected a hub with an id"),
+        ({"id": "x" * 201}, "expected a hub with an id"),
+        ({"id": "1", "data": []}, "expected an object, got a list"),
+        ({"id": "1", "data": {"state": "secret"}}, "expected an object, got a string"),
+        ({"id": "1", "data": {"config": False}}, "expected an object, got a boolean"),
     ],
     ids=str,
 )
@@ -428,12 +428,12 @@ async def test_hub_of_an_odd_id_is_listed(
 
 @pytest.mark.parametrize(
     ("body", "reason"),
-    [("{}", "an object where a list belongs"), ("null", "null where a list belongs")],
+    [("{}", "expected a list, got an object"), ("null", "expected a list, got null")],
 )
 async def test_answer_that_is_no_list_is_named(
     client: OperatedClient, simulator: Simulator, body: str, reason: str
 ) -> None:
-    simulator.fail("GET", HUBS, Fault.body(body))
+    simulator.add_fault("GET", HUBS_PATH, Fault.body(body))
     with pytest.raises(OperatedResponseError, match=reason):
         await client.hubs()
 
@@ -454,7 +454,7 @@ async def test_spaces_without_id_or_name_are_left_out(
     client: OperatedClient, simulator: Simulator
 ) -> None:
     body = '[1, null, {"id": "1"}, {"name": "A"}, {"id": 2, "name": "B"}, {"id": "3", "name": ""}]'
-    simulator.fail("GET", "/api/spaces/v1", Fault.body(body))
+    simulator.add_fault("GET", "/api/spaces/v1", Fault.body(body))
     assert [(space.id, space.name) for space in await client.spaces()] == [("2", "B")]
 
 
@@ -462,7 +462,7 @@ async def test_spaces_without_id_or_name_are_left_out(
 async def test_user_who_tells_nothing(
     client: OperatedClient, simulator: Simulator, body: str
 ) -> None:
-    simulator.fail("GET", "/identity/oauth/v2/userinfo", Fault.body(body))
+    simulator.add_fault("GET", "/identity/oauth/v2/userinfo", Fault.body(body))
     user = await client.user()
     assert (user.id, user.name) == (None, None)
 
@@ -474,7 +474,7 @@ async def test_hub_that_holds_something_nested_absurdly_deep_is_read_all_the_sam
     for _ in range(500):
         deep = [deep]
     body = json.dumps([{"id": "a", "deep": deep}])
-    simulator.fail("GET", HUBS, Fault.body(body), times=None)
+    simulator.add_fault("GET", HUBS_PATH, Fault.body(body), times=None)
     earlier = await client.hubs()
     found = earlier.hubs["a"]
     assert found.with_state({"active": 3}).active_port == 3

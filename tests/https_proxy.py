@@ -1,4 +1,4 @@
-"""The way to the simulator as it is on the internet: a name, a certificate, and a port."""
+"""HTTPS proxy in front of the simulator, with network faults."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,50 +21,52 @@ NAME: Final = "operated.test"
 HOST: Final = "127.0.0.1"
 
 
-class Front(AbstractResolver):
-    """An https server that passes everything on, and the only name that Home Assistant can find."""
+class HttpsProxy(AbstractResolver):
+    """TLS proxy with a host name of its own, and the DNS resolver of Home Assistant."""
 
-    def __init__(self, behind: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Pass everything on to a port of this machine."""
-        self._behind = behind
-        self._known = True
+    def __init__(self, target_port: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Create a proxy to a local port; the folder is for its certificates."""
+        self._target_port = target_port
+        self._resolvable = True
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._trusted, self._untrusted = (_certificate(folder / name) for name in ("good", "bad"))
+        self._trusted, self._untrusted = (
+            _create_certificate(folder / name) for name in ("good", "bad")
+        )
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._port = 0
-        trusting = ssl.create_default_context(cafile=str(self._trusted))
-        monkeypatch.setattr(ssl_util, "client_context", lambda *_: trusting)
+        client_context = ssl.create_default_context(cafile=str(self._trusted))
+        monkeypatch.setattr(ssl_util, "client_context", lambda *_: client_context)
         monkeypatch.setattr(aiohttp_client, "_async_make_resolver", lambda _: self)
         self.faults: dict[str, Callable[[], None]] = {
-            "connection refused": self._refuse,
-            "unknown name": self._forget_name,
-            "untrusted certificate": self._change_certificate,
+            "connection refused": self._refuse_connections,
+            "unknown name": self._make_unresolvable,
+            "untrusted certificate": self._use_untrusted_certificate,
         }
 
     @property
     def url(self) -> str:
-        """The address, without a slash at the end."""
+        """Return the URL of the proxy, without a trailing slash."""
         return f"https://{NAME}:{self._port}"
 
     async def __aenter__(self) -> Self:
-        await self.heal()
+        await self.clear_faults()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.fail("connection refused")
+        await self.inject_fault("connection refused")
 
-    async def fail(self, fault: str) -> None:
-        """Let nobody through from now on, and end the connections that there are."""
+    async def inject_fault(self, fault: str) -> None:
+        """Apply a fault to new connections and close the open ones."""
         self.faults[fault]()
         connections = list(self._connections)
         for connection in connections:
             connection.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
 
-    async def heal(self) -> None:
-        """Let everybody through."""
-        self._known = True
+    async def clear_faults(self) -> None:
+        """Accept and forward all connections."""
+        self._resolvable = True
         self._context.load_cert_chain(self._trusted)
         if self._server is None:
             self._server = await asyncio.start_server(
@@ -72,15 +74,15 @@ class Front(AbstractResolver):
             )
             self._port = self._server.sockets[0].getsockname()[1]
 
-    def _refuse(self) -> None:
+    def _refuse_connections(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
 
-    def _forget_name(self) -> None:
-        self._known = False
+    def _make_unresolvable(self) -> None:
+        self._resolvable = False
 
-    def _change_certificate(self) -> None:
+    def _use_untrusted_certificate(self) -> None:
         self._context.load_cert_chain(self._untrusted)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -88,20 +90,20 @@ class Front(AbstractResolver):
         assert connection is not None
         self._connections.add(connection)
         connection.add_done_callback(self._connections.discard)
-        inner_reader, inner_writer = await asyncio.open_connection(HOST, self._behind)
+        target_reader, target_writer = await asyncio.open_connection(HOST, self._target_port)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(_pass_on(reader, inner_writer))
-                group.create_task(_pass_on(inner_reader, writer))
+                group.create_task(_forward(reader, target_writer))
+                group.create_task(_forward(target_reader, writer))
         finally:
-            inner_writer.transport.abort()
+            target_writer.transport.abort()
             writer.transport.abort()
 
     @override
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        if host != NAME or not self._known:
+        if host != NAME or not self._resolvable:
             raise OSError(None, "Domain name not found")
         return [
             ResolveResult(
@@ -111,21 +113,21 @@ class Front(AbstractResolver):
 
     @override
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing."""
 
-    # Home Assistant keeps its own resolver from being closed too early.
+    # Home Assistant calls this method of its resolver at shutdown.
     real_close = close
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while piece := await reader.read(65536):
-        writer.write(piece)
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
         await writer.drain()
     writer.close()
 
 
-def _certificate(path: Path) -> Path:
-    """Write a certificate that nobody else vouches for, and its key."""
+def _create_certificate(path: Path) -> Path:
+    """Write a self-signed certificate and its key to a file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
     public = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
