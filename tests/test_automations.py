@@ -1,4 +1,4 @@
-"""The document on automations, and its examples."""
+"""Tests of docs/automations.md and of the examples in it and in the README."""
 
 from pathlib import Path
 import re
@@ -24,13 +24,13 @@ EXAMPLES: list[dict[str, Any]] = [
 ]
 
 
-def test_document_lists_every_trigger_and_condition() -> None:
+def test_document_lists_all_triggers_and_conditions() -> None:
     listed = re.findall(r"^\| `ochno\.(\w+)`", DOCUMENT, flags=re.MULTILINE)
     assert sorted(listed) == sorted([*TRIGGERS, *CONDITIONS])
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example["alias"])
-async def test_example_can_be_used_as_it_is(
+async def test_example_automation_can_be_set_up(
     home: Home, entry: ConfigEntry, example: dict[str, Any]
 ) -> None:
     assert await async_setup_component(home.hass, "automation", {"automation": [example]})

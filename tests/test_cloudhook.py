@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from homeassistant import components
+from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
@@ -18,8 +19,11 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dis
 from .home import FRONTEND_URL, SUBSCRIPTIONS_PATH, Home
 from .simulator import Fault
 
-class NabuCasa(ModuleType):
-    """The cloud component, which can't run here: it wants an account, and much to be installed."""
+SIGNAL_CONNECTION_CHANGE = "mock_cloud_connection_change"
+
+
+class MockCloud(ModuleType):
+    """Mock of the cloud component, whose requirements are not installed in the tests."""
 
     CloudNotAvailable = HomeAssistantError
 
@@ -27,7 +31,7 @@ class NabuCasa(ModuleType):
         super().__init__("homeassistant.components.cloud")
         self.subscribed = True
         self.connected = True
-        self.hooks: list[str] = []
+        self.created: list[str] = []
         self.deleted: list[str] = []
 
     def async_active_subscription(self, hass: HomeAssistant) -> bool:
@@ -39,34 +43,47 @@ class NabuCasa(ModuleType):
     def async_listen_connection_change(
         self, hass: HomeAssistant, target: Callable[[str], None]
     ) -> Callable[[], None]:
-        return async_dispatcher_connect(hass, "nabu_casa", target)
+        return async_dispatcher_connect(hass, SIGNAL_CONNECTION_CHANGE, target)
 
     async def async_get_or_create_cloudhook(self, hass: HomeAssistant, webhook_id: str) -> str:
-        if webhook_id not in self.hooks:
-            self.hooks.append(webhook_id)
-        return f"https://hooks.example.net/{self.hooks.index(webhook_id)}"
+        if webhook_id not in self.created:
+            self.created.append(webhook_id)
+        return f"https://hooks.example.net/{self.created.index(webhook_id)}"
 
     async def async_delete_cloudhook(self, hass: HomeAssistant, webhook_id: str) -> None:
         self.deleted.append(webhook_id)
 
 
 @pytest.fixture
-def nabu_casa(hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch) -> NabuCasa:
-    """Stand in for the cloud component."""
-    nabu_casa = NabuCasa()
-    monkeypatch.setitem(sys.modules, "homeassistant.components.cloud", nabu_casa)
-    monkeypatch.setattr(components, "cloud", nabu_casa, raising=False)
+def cloud(hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch) -> MockCloud:
+    """Replace the cloud component and return the mock."""
+    cloud = MockCloud()
+    monkeypatch.setitem(sys.modules, "homeassistant.components.cloud", cloud)
+    monkeypatch.setattr(components, "cloud", cloud, raising=False)
     hass.config.components.add("cloud")
-    return nabu_casa
+    return cloud
 
 
-def reconnect(hass: HomeAssistant) -> None:
-    """Announce that the connection to Nabu Casa came or went."""
-    async_dispatcher_send(hass, "nabu_casa", "cloud_connected")
+async def link_account(home: Home) -> ConfigEntry:
+    """Link the first account and wait until it is subscribed, if possible."""
+    entry = await home.link_account()
+    await home.wait_until_idle()
+    return entry
 
 
-def signatures(module: ast.Module | ast.ClassDef) -> dict[str, tuple[type, list[str]]]:
-    """Return kind and parameters of the functions that are defined directly in there."""
+async def reload_entry(home: Home) -> None:
+    """Reload the config entry and wait until it is subscribed, if possible."""
+    await home.hass.config_entries.async_reload(home.entry.entry_id)
+    await home.wait_until_idle()
+
+
+def send_connection_change(hass: HomeAssistant) -> None:
+    """Send the signal that Nabu Casa connected or disconnected."""
+    async_dispatcher_send(hass, SIGNAL_CONNECTION_CHANGE, "cloud_connected")
+
+
+def read_signatures(module: ast.Module | ast.ClassDef) -> dict[str, tuple[type, list[str]]]:
+    """Return the kind and the parameters of each function in a module or class."""
     return {
         node.name: (
             type(node),
@@ -77,69 +94,74 @@ def signatures(module: ast.Module | ast.ClassDef) -> dict[str, tuple[type, list[
     }
 
 
-def test_stand_in_has_the_functions_of_the_cloud_component() -> None:
-    [ours] = ast.parse(dedent(inspect.getsource(NabuCasa))).body
-    assert isinstance(ours, ast.ClassDef)
-    source = Path(components.__path__[0]) / "cloud" / "__init__.py"
-    theirs = ast.parse(source.read_text())
-    public = {name: value for name, value in signatures(ours).items() if name.startswith("async_")}
-    assert public.items() <= signatures(theirs).items()
+def test_cloud_mock_has_same_signatures_as_cloud_component() -> None:
+    [mock] = ast.parse(dedent(inspect.getsource(MockCloud))).body
+    assert isinstance(mock, ast.ClassDef)
+    path = Path(components.__path__[0]) / "cloud" / "__init__.py"
+    component = ast.parse(path.read_text())
+    mocked = {
+        name: signature
+        for name, signature in read_signatures(mock).items()
+        if name.startswith("async_")
+    }
+    assert mocked.items() <= read_signatures(component).items()
 
 
-async def test_cloud_component_that_does_not_run_is_not_imported(
+async def test_cloud_component_not_set_up_is_not_imported(
     hass: HomeAssistant, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "homeassistant.components.cloud", None)
-    entry = await link(home)
+    entry = await link_account(home)
     assert await hass.config_entries.async_remove(entry.entry_id)
 
 
-async def test_nabu_casa_serves_without_an_address_of_its_own(
-    hass: HomeAssistant, home: Home, nabu_casa: NabuCasa
+async def test_cloudhook_without_external_url_is_used_and_deleted_with_entry(
+    hass: HomeAssistant, home: Home, cloud: MockCloud
 ) -> None:
-    entry = await link(home)
+    entry = await link_account(home)
     [subscription] = home.simulator.subscriptions.active()
     assert subscription.webhook_url == "https://hooks.example.net/0"
-    await restart(home)
-    assert len(nabu_casa.hooks) == 1
-    assert nabu_casa.deleted == []
+    await reload_entry(home)
+    assert len(cloud.created) == 1
+    assert cloud.deleted == []
     await hass.config_entries.async_remove(entry.entry_id)
-    assert nabu_casa.deleted == nabu_casa.hooks
-    assert live(home) == []
+    assert cloud.deleted == cloud.created
+    assert home.simulator.subscriptions.active() == []
 
 
-async def test_nabu_casa_connecting_later_subscribes_at_once(
-    hass: HomeAssistant, home: Home, nabu_casa: NabuCasa
+async def test_cloud_connects_later_subscribes_immediately(
+    hass: HomeAssistant, home: Home, cloud: MockCloud
 ) -> None:
-    nabu_casa.connected = False
-    await link(home)
-    assert live(home) == []
-    nabu_casa.connected = True
-    reconnect(hass)
+    cloud.connected = False
+    await link_account(home)
+    assert home.simulator.subscriptions.active() == []
+    cloud.connected = True
+    send_connection_change(hass)
     await home.wait_until_idle()
-    assert len(live(home)) == 1
+    assert len(home.simulator.subscriptions.active()) == 1
 
 
 @pytest.mark.parametrize("lost", ["subscribed", "connected"])
-async def test_without_nabu_casa_the_own_address_serves(
-    hass: HomeAssistant, home: Home, nabu_casa: NabuCasa, reachable: None, lost: str
+async def test_cloud_subscription_or_connection_lost_uses_external_url(
+    hass: HomeAssistant, home: Home, cloud: MockCloud, lost: str
 ) -> None:
-    await link(home)
+    await home.set_external_url()
+    await link_account(home)
     [subscription] = home.simulator.subscriptions.active()
     assert subscription.webhook_url == "https://hooks.example.net/0"
-    setattr(nabu_casa, lost, False)
-    reconnect(hass)
+    setattr(cloud, lost, False)
+    send_connection_change(hass)
     await home.wait_until_idle()
     [subscription] = home.simulator.subscriptions.active()
     assert subscription.webhook_url.startswith(f"{FRONTEND_URL}/api/webhook/")
 
 
-async def test_cloudhook_is_deleted_although_the_service_always_refused(
-    hass: HomeAssistant, home: Home, nabu_casa: NabuCasa
+async def test_cloudhook_subscription_always_refused_is_deleted_with_entry(
+    hass: HomeAssistant, home: Home, cloud: MockCloud
 ) -> None:
     home.simulator.add_fault("POST", SUBSCRIPTIONS_PATH, Fault.status(403), times=None)
-    entry = await link(home)
-    await restart(home)
-    assert len(nabu_casa.hooks) == 1
+    entry = await link_account(home)
+    await reload_entry(home)
+    assert len(cloud.created) == 1
     await hass.config_entries.async_remove(entry.entry_id)
-    assert nabu_casa.deleted == nabu_casa.hooks
+    assert cloud.deleted == cloud.created

@@ -1,4 +1,4 @@
-"""Conditions: whether it is so now, at one of the hubs or at all that something is known of."""
+"""Tests of the conditions: states of hubs, targets and options."""
 
 import pytest
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
@@ -22,7 +22,7 @@ PORT_2 = ("binary_sensor", FOCUS, "port_2_connected")
 CONDITIONS = ("hub_online", "laptop_connected", "port_active", "room_in_use")
 
 
-async def test_condition_follows_the_hub(home: Home, entry: ConfigEntry) -> None:
+async def test_conditions_follow_state_of_hub(home: Home, entry: ConfigEntry) -> None:
     hub = home.simulator.hub(FOCUS)
     hub.config["autoswitchconnect"] = hub.config["autoswitchdisconnect"] = "disabled"
     room = area_target_config(home, FOCUS)
@@ -59,7 +59,7 @@ async def test_condition_follows_the_hub(home: Home, entry: ConfigEntry) -> None
     "kind",
     ["entity", "device", "area", "floor", "label", "label of the device", "label of the entity"],
 )
-async def test_target_is_a_hub_in_whatever_way(home: Home, entry: ConfigEntry, kind: str) -> None:
+async def test_target_of_each_kind_selects_hub(home: Home, entry: ConfigEntry, kind: str) -> None:
     home.simulator.hub(WORKSHOP).plug(2)
     await home.poll()
     check_conditions = await create_condition_automations(
@@ -71,7 +71,9 @@ async def test_target_is_a_hub_in_whatever_way(home: Home, entry: ConfigEntry, k
     assert await check_conditions() == [True]
 
 
-async def test_one_hub_is_enough_or_all_are_asked_for(home: Home, entry: ConfigEntry) -> None:
+async def test_behavior_with_several_hubs_passes_for_any_or_all(
+    home: Home, entry: ConfigEntry
+) -> None:
     both = area_target_config(home, FOCUS, WORKSHOP)
     check_conditions = await create_condition_automations(
         home,
@@ -88,17 +90,15 @@ async def test_one_hub_is_enough_or_all_are_asked_for(home: Home, entry: ConfigE
     assert await check_conditions() == [True, True, True]
 
 
-async def test_hub_that_nothing_is_known_of_counts_neither_way(
-    home: Home, entry: ConfigEntry
-) -> None:
+async def test_hub_with_unknown_values_is_ignored(home: Home, entry: ConfigEntry) -> None:
     home.simulator.hub(FOCUS).plug(1)
     home.simulator.hub(WORKSHOP).online = False
     await home.poll()
-    both, away = area_target_config(home, FOCUS, WORKSHOP), area_target_config(home, WORKSHOP)
+    both, offline = area_target_config(home, FOCUS, WORKSHOP), area_target_config(home, WORKSHOP)
     check_conditions = await create_condition_automations(
         home,
         condition_config("room_in_use", both, behavior="all"),
-        condition_config("room_in_use", away, behavior="all"),
+        condition_config("room_in_use", offline, behavior="all"),
         condition_config("hub_online", both, behavior="all"),
         condition_config("hub_online", both, behavior="any"),
     )
@@ -117,7 +117,9 @@ async def test_hub_that_nothing_is_known_of_counts_neither_way(
     ("access", "port"),
     [("read", ("binary_sensor", "port_2_active")), ("control", ("switch", "port_2"))],
 )
-async def test_entity_limits_to_its_port(home: Home, access: str, port: tuple[str, str]) -> None:
+async def test_target_port_entity_checks_that_port_only(
+    home: Home, access: str, port: tuple[str, str]
+) -> None:
     platform, key = port
     await home.link_account(access=access)
     connected = {"entity_id": home.entity_id(*PORT_2)}
@@ -141,7 +143,7 @@ async def test_entity_limits_to_its_port(home: Home, access: str, port: tuple[st
     ("access", "port"),
     [("read", ("binary_sensor", "port_2_active")), ("control", ("switch", "port_2"))],
 )
-async def test_any_ports_entity_tells_that_no_port_is_active(
+async def test_port_active_none_with_entity_of_any_port_passes_without_active_port(
     home: Home, access: str, port: tuple[str, str]
 ) -> None:
     platform, key = port
@@ -159,7 +161,7 @@ async def test_any_ports_entity_tells_that_no_port_is_active(
         assert await check_conditions() == [expected, expected, False]
 
 
-async def test_room_systems_own_port_is_a_laptop_only_if_it_is_named(
+async def test_laptop_connected_port_of_room_system_counts_only_as_target_entity(
     home: Home, entry: ConfigEntry
 ) -> None:
     room = area_target_config(home, "Boardroom")
@@ -173,7 +175,7 @@ async def test_room_systems_own_port_is_a_laptop_only_if_it_is_named(
     assert await check_conditions() == [False, False, True]
 
 
-async def test_nothing_passes_before_there_is_an_account(home: Home) -> None:
+async def test_condition_without_account_does_not_pass(home: Home) -> None:
     check_conditions = await create_condition_automations(
         home, *(condition_config(key, {"area_id": "x"}, behavior="all") for key in CONDITIONS)
     )
@@ -181,7 +183,7 @@ async def test_nothing_passes_before_there_is_an_account(home: Home) -> None:
 
 
 @pytest.mark.parametrize("access", ["read", "control"])
-async def test_automation_editor_offers_the_conditions_for_a_hub(
+async def test_automation_editor_offers_conditions_for_hub(
     home: Home, hass_ws_client: WebSocketGenerator, access: str
 ) -> None:
     await home.link_account(access=access)
@@ -190,8 +192,8 @@ async def test_automation_editor_offers_the_conditions_for_a_hub(
     await client.send_json_auto_id(
         {"type": "get_conditions_for_target", "target": target_config(home, "floor", *IN_USE)}
     )
-    offered = (await client.receive_json())["result"]
-    assert {one for one in offered if one.startswith("ochno")} == {
+    conditions = (await client.receive_json())["result"]
+    assert {condition for condition in conditions if condition.startswith("ochno")} == {
         f"ochno.{key}" for key in CONDITIONS
     }
 
@@ -206,8 +208,16 @@ async def test_automation_editor_offers_the_conditions_for_a_hub(
         ("hub_online", {}, {}, "['entity_id', 'device_id', "),
         ("door_open", {"area_id": "x"}, {}, "Invalid condition 'ochno.door_open' specified"),
     ],
+    ids=[
+        "port_none_not_supported",
+        "port_zero",
+        "behavior_unknown",
+        "port_not_supported",
+        "target_missing",
+        "condition_unknown",
+    ],
 )
-async def test_automation_that_can_not_work_is_refused(
+async def test_condition_invalid_config_makes_automation_unavailable(
     home: Home,
     caplog: pytest.LogCaptureFixture,
     key: str,

@@ -1,8 +1,8 @@
-"""The dialog that links an account: every way through it, and what the user is told."""
+"""Tests of the config flow: user, reauth and reconfigure."""
 
 import json
 import re
-from typing import Any
+from typing import Any, Literal, override
 
 import pytest
 from yarl import URL
@@ -12,34 +12,37 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ImplementationUnavailableError
 from homeassistant.helpers import area_registry as ar, device_registry as dr
-from homeassistant.helpers.config_entry_oauth2_flow import async_add_implementation_provider
+from homeassistant.helpers.config_entry_oauth2_flow import (
+    AbstractOAuth2Implementation,
+    async_add_implementation_provider,
+)
 from homeassistant.helpers.translation import async_get_translations
 
 from .home import FLOWS_PATH, FRONTEND_URL, HUBS_PATH, TOKEN_PATH, Home, Step
-from .simulator import Fault, Simulator
 from .oauth import edited_response
+from .simulator import Fault, Simulator
 
-USER_INFO = "/identity/oauth/v2/userinfo"
-ACCOUNTS = "/api/accounts/v1"
+USER_INFO_PATH = "/identity/oauth/v2/userinfo"
+ACCOUNTS_PATH = "/api/accounts/v1"
 PRODUCTION = "https://operated.ochno.com"
 STAGING = "https://staging.ochno.com"
 SCOPES = {"scopes": "sub, email, hubs:read, accounts:read"}
 
 
 async def check_texts(hass: HomeAssistant, step: Step) -> None:
-    """Assert that all there is to say at this step is said in English, with all it needs."""
+    """Check that the step has all English texts and exactly their placeholders."""
     texts = await async_get_translations(hass, "en", "config", {"ochno", "homeassistant"})
     section = f"component.{step.get('translation_domain', 'ochno')}.config"
-    given = set(step.get("description_placeholders") or {})
+    provided = set(step.get("description_placeholders") or {})
     if step["type"] == "abort":
         used = set(re.findall(r"{(\w+)}", texts[f"{section}.abort.{step['reason']}"]))
-        assert used == given, step
+        assert used == provided, step
     elif step["type"] == "form":
         form = f"{section}.step.{step['step_id']}"
         assert texts[f"{form}.title"]
-        # Home Assistant itself adds the name of the entry where there is one.
+        # Home Assistant adds the title of the entry as `name`.
         used = set(re.findall(r"{(\w+)}", texts.get(f"{form}.description", "")))
-        assert used <= given <= used | {"name"}, step
+        assert used <= provided <= used | {"name"}, step
         for field in step["data_schema"]:
             assert texts[f"{form}.data.{field['name']}"]
             assert texts[f"{form}.data_description.{field['name']}"]
@@ -47,52 +50,56 @@ async def check_texts(hass: HomeAssistant, step: Step) -> None:
             assert "{" not in texts[f"{section}.error.{error}"]
 
 
-class AttentiveHome(Home):
-    """A home where somebody reads what every dialog says."""
+class CheckedHome(Home):
+    """Test driver that checks the texts of each flow step."""
 
-    async def request(self, method: str, path: str, json: Any = None) -> Any:
-        answer = await super().request(method, path, json)
+    @override
+    async def request(self, method: str, path: str, json: object = None) -> Any:
+        response = await super().request(method, path, json)
         if path.startswith(FLOWS_PATH):
-            await check_texts(self.hass, answer)
-        return answer
+            await check_texts(self.hass, response)
+        return response
 
-    async def start_reauth(self) -> Step:
-        """Open the dialog that Home Assistant shows by itself."""
+    async def open_reauth_flow(self) -> Step:
+        """Return the first step of the reauth flow that Home Assistant started."""
         [flow] = self.hass.config_entries.flow.async_progress_by_handler("ochno")
         assert flow["context"]["source"] == "reauth"
         step: Step = await self.request("GET", f"{FLOWS_PATH}/{flow['flow_id']}")
         return step
 
-    async def lose_access(self) -> Step:
-        """Let the tokens become invalid; return the dialog that this opens."""
+    async def revoke_access(self) -> Step:
+        """Revoke the tokens and return the first step of the reauth flow."""
         self.simulator.revoke_access()
         await self.poll()
-        return await self.start_reauth()
+        return await self.open_reauth_flow()
 
 
 @pytest.fixture
-def home(home: Home) -> AttentiveHome:
-    return AttentiveHome(**vars(home))
+def home(home: Home) -> CheckedHome:
+    """Return a test driver that checks the texts of each flow step."""
+    return CheckedHome(**vars(home))
 
 
-def text(status: int, body: str = "") -> Fault:
-    return Fault.status(status, {"Content-Type": "application/json"}, body)
+def empty_response(status: int) -> Fault:
+    """Return a fault that responds with an empty body of the type JSON."""
+    return Fault.status(status, {"Content-Type": "application/json"})
 
 
-def table(values: dict[str, Any]) -> Any:
-    return pytest.mark.parametrize("value", values.values(), ids=values.keys())
+def parametrize_fault(faults: dict[str, Fault]) -> pytest.MarkDecorator:
+    """Run a test with each fault. The keys are the ids of the test cases."""
+    return pytest.mark.parametrize("fault", faults.values(), ids=faults.keys())
 
 
-def suggested(step: Step) -> object:
-    """Return what the form's field for the server is filled with."""
+def suggested_server(step: Step) -> object:
+    """Return the suggested value of the form field for the server."""
     field, _ = step["data_schema"]
     return field["description"]["suggested_value"]
 
 
-# The form
+# User form
 
 
-async def test_form_offers_both_servers_of_ochno_or_another(home: AttentiveHome) -> None:
+async def test_user_form_offers_both_ochno_servers_and_custom_servers(home: CheckedHome) -> None:
     await home.add_credentials()
     step = await home.start_flow()
     assert (step["type"], step["step_id"], step["errors"]) == ("form", "user", {})
@@ -104,7 +111,7 @@ async def test_form_offers_both_servers_of_ochno_or_another(home: AttentiveHome)
 
 
 @pytest.mark.parametrize(
-    ("typed", "server"),
+    ("entered", "expected"),
     [
         (PRODUCTION, PRODUCTION),
         (f"{STAGING}/", STAGING),
@@ -119,17 +126,17 @@ async def test_form_offers_both_servers_of_ochno_or_another(home: AttentiveHome)
         ("http://localhost:8124", "http://localhost:8124"),
     ],
 )
-async def test_server_is_where_the_browser_is_sent(
-    home: AttentiveHome, typed: str, server: str
+async def test_valid_server_opens_its_sign_in_page(
+    home: CheckedHome, entered: str, expected: str
 ) -> None:
     await home.add_credentials()
-    step = await home.submit_form(await home.start_flow(), server=typed)
+    step = await home.submit_form(await home.start_flow(), server=entered)
     assert step["type"] == "external"
-    assert step["url"].startswith(f"{server}/identity/oauth/v2/authorize?")
+    assert step["url"].startswith(f"{expected}/identity/oauth/v2/authorize?")
 
 
 @pytest.mark.parametrize(
-    "typed",
+    "entered",
     [
         *("", " ", "not a server", "operated.ochno.com", "//example.org", "https://", "https://["),
         *("https://example.org:99999", "ftp://example.org", "javascript:alert(1)", "/etc/passwd"),
@@ -139,33 +146,31 @@ async def test_server_is_where_the_browser_is_sent(
         *("https://example.org?a=1", "https://example.org/#a"),
     ],
 )
-async def test_address_that_tokens_must_not_be_sent_to_is_refused(
-    home: AttentiveHome, typed: str
-) -> None:
+async def test_invalid_or_insecure_server_shows_form_error(home: CheckedHome, entered: str) -> None:
     await home.add_credentials()
-    step = await home.submit_form(await home.start_flow(), server=typed)
+    step = await home.submit_form(await home.start_flow(), server=entered)
     assert (step["type"], step["errors"]) == ("form", {"server": "invalid_server"})
-    assert suggested(step) == typed
+    assert suggested_server(step) == entered
     assert (await home.submit_form(step, server=PRODUCTION))["type"] == "external"
 
 
-async def test_without_credentials_the_user_is_asked_for_them_first(home: AttentiveHome) -> None:
+async def test_user_flow_without_credentials_aborts(home: CheckedHome) -> None:
     step = await home.start_flow()
     assert (step["type"], step["reason"]) == ("abort", "missing_credentials")
 
 
-async def test_credentials_that_cannot_be_looked_up_now_are_not_missing(
-    home: AttentiveHome,
-) -> None:
-    async def unavailable(hass: HomeAssistant, domain: str) -> Any:
+async def test_user_flow_with_unavailable_credentials_aborts(home: CheckedHome) -> None:
+    async def raise_unavailable(
+        hass: HomeAssistant, domain: str
+    ) -> list[AbstractOAuth2Implementation]:
         raise ImplementationUnavailableError
 
-    async_add_implementation_provider(home.hass, "cloud", unavailable)
+    async_add_implementation_provider(home.hass, "cloud", raise_unavailable)
     step = await home.submit_form(await home.start_flow(), server=PRODUCTION)
     assert (step["type"], step["reason"]) == ("abort", "oauth_implementation_unavailable")
 
 
-async def test_user_chooses_between_two_credentials(home: AttentiveHome) -> None:
+async def test_user_flow_with_two_credentials_uses_the_selected_ones(home: CheckedHome) -> None:
     await home.add_credentials()
     await home.add_credentials("read-only-app", "read-only-secret", "Read only")
     for client_id, account in (("home-assistant", None), ("read-only-app", "Second Organisation")):
@@ -183,12 +188,12 @@ async def test_user_chooses_between_two_credentials(home: AttentiveHome) -> None
     assert [entry.state for entry in entries] == [ConfigEntryState.LOADED] * 2
 
 
-# The account
+# Account identity
 
 
 @pytest.mark.parametrize("form", ["object", "array"])
-async def test_entry_is_named_after_the_account_that_was_chosen(
-    home: AttentiveHome, form: Any
+async def test_new_entry_has_title_and_unique_id_of_selected_account(
+    home: CheckedHome, form: Literal["object", "array"]
 ) -> None:
     home.simulator.settings.accounts_form = form
     await home.add_credentials()
@@ -202,7 +207,9 @@ async def test_entry_is_named_after_the_account_that_was_chosen(
     assert home.entry.data["auth_implementation"] == "home-assistant"
 
 
-async def test_each_organisation_can_be_linked_but_only_once(home: AttentiveHome) -> None:
+async def test_user_flow_with_linked_account_aborts_and_with_other_account_succeeds(
+    home: CheckedHome,
+) -> None:
     await home.link_account()
     before = home.entry.data
     assert (await home.run_user_flow())["reason"] == "already_configured"
@@ -210,23 +217,23 @@ async def test_each_organisation_can_be_linked_but_only_once(home: AttentiveHome
     assert (await home.run_user_flow("Second Organisation"))["type"] == "create_entry"
 
 
-NO_ACCOUNT = {
-    "403": text(403),
-    "404": text(404),
-    "page": Fault.html(),
+NO_ACCOUNT_FAULTS = {
+    "403": empty_response(403),
+    "404": empty_response(404),
+    "web page": Fault.html(),
     "no id": Fault.body('{"name": "Nobody"}'),
     "two accounts": Fault.body('[{"id": "1"}, {"id": "2"}]'),
 }
 
 
-@table(NO_ACCOUNT)
-async def test_user_stands_in_for_an_account_that_is_not_told(
-    home: AttentiveHome, value: Fault
+@parametrize_fault(NO_ACCOUNT_FAULTS)
+async def test_new_entry_without_account_response_has_title_and_unique_id_of_user(
+    home: CheckedHome, fault: Fault
 ) -> None:
-    home.simulator.add_fault("GET", ACCOUNTS, value)
+    home.simulator.add_fault("GET", ACCOUNTS_PATH, fault)
     entry = await home.link_account()
-    anna = home.simulator.database.users["anna@example.com"]
-    assert (entry.title, entry.unique_id) == (anna.name, anna.sub)
+    user = home.simulator.database.users["anna@example.com"]
+    assert (entry.title, entry.unique_id) == (user.name, user.sub)
 
 
 @pytest.mark.parametrize(
@@ -238,30 +245,45 @@ async def test_user_stands_in_for_an_account_that_is_not_told(
         ({"id": "a", "name": "Org"}, {}, "Org", "a"),
         ([], {"sub": "u"}, "Ochno Operated", "u"),
     ],
-    ids=["user's name", "not the e-mail address", "nothing", "account only", "user's id only"],
+    ids=[
+        "account id and user name",
+        "account id",
+        "account id and invalid user",
+        "account",
+        "user id",
+    ],
 )
-async def test_entry_is_named_after_the_best_that_is_known(
-    home: AttentiveHome, account: object, user: object, title: str, unique_id: str
+async def test_new_entry_with_incomplete_account_and_user_uses_known_name_and_id(
+    home: CheckedHome, account: object, user: object, title: str, unique_id: str
 ) -> None:
-    home.simulator.add_fault("GET", ACCOUNTS, Fault.body(json.dumps(account)))
-    home.simulator.add_fault("GET", USER_INFO, Fault.body(json.dumps(user)))
+    home.simulator.add_fault("GET", ACCOUNTS_PATH, Fault.body(json.dumps(account)))
+    home.simulator.add_fault("GET", USER_INFO_PATH, Fault.body(json.dumps(user)))
     entry = await home.link_account()
     assert (entry.title, entry.unique_id) == (title, unique_id)
 
 
-@table({"403": text(403), "page": Fault.html(), "no sub": Fault.body('{"name": "Anna"}')})
-async def test_account_and_user_both_unknown(home: AttentiveHome, value: Fault) -> None:
-    home.simulator.add_fault("GET", ACCOUNTS, text(404))
-    home.simulator.add_fault("GET", USER_INFO, value)
+NO_USER_FAULTS = {
+    "403": empty_response(403),
+    "web page": Fault.html(),
+    "no sub": Fault.body('{"name": "Anna"}'),
+}
+
+
+@parametrize_fault(NO_USER_FAULTS)
+async def test_user_flow_with_unknown_account_and_user_aborts(
+    home: CheckedHome, fault: Fault
+) -> None:
+    home.simulator.add_fault("GET", ACCOUNTS_PATH, empty_response(404))
+    home.simulator.add_fault("GET", USER_INFO_PATH, fault)
     await home.add_credentials()
     assert (await home.run_user_flow())["reason"] == "account_unknown"
 
 
-# What can go wrong
+# Errors
 
 
-async def abort(home: Home, path: str, fault: Fault) -> Step:
-    """Go through the dialog with this fault; return its end, once it was shown to pass."""
+async def run_flow_with_fault(home: Home, path: str, fault: Fault) -> Step:
+    """Return the abort step of a user flow with a fault. Check that a flow without it succeeds."""
     home.simulator.add_fault("*", path, fault, times=None)
     await home.add_credentials()
     step = await home.run_user_flow()
@@ -271,8 +293,8 @@ async def abort(home: Home, path: str, fault: Fault) -> Step:
     return step
 
 
-async def end(home: Home, **query: str) -> Step:
-    """Come back from the sign-in page with this answer."""
+async def run_flow_with_redirect(home: Home, **query: str) -> Step:
+    """Return the last step of a user flow whose redirect has this query."""
     await home.add_credentials()
     step = await home.submit_form(await home.start_flow(), server=home.simulator.url)
     url = URL(f"{FRONTEND_URL}/auth/external/callback")
@@ -281,46 +303,58 @@ async def end(home: Home, **query: str) -> Step:
     )
 
 
-NO_TOKEN = {
-    "object": Fault.body("{}"),
+INVALID_TOKEN_FAULTS = {
+    "empty object": Fault.body("{}"),
     "list": Fault.body("[]"),
     "no access token": Fault.body('{"refresh_token": "x"}'),
     "empty access token": Fault.body('{"access_token": "", "refresh_token": "x"}'),
-    "token no header can carry": Fault.body('{"access_token": "a\\nb", "refresh_token": "x"}'),
+    "access token with newline": Fault.body('{"access_token": "a\\nb", "refresh_token": "x"}'),
     "no refresh token": Fault.body('{"access_token": "x", "expires_in": 3600}'),
 }
 
 
 @pytest.mark.parametrize(
-    "path", [TOKEN_PATH, HUBS_PATH, ACCOUNTS, USER_INFO], ids=lambda path: path[-8:]
+    "path",
+    [TOKEN_PATH, HUBS_PATH, ACCOUNTS_PATH, USER_INFO_PATH],
+    ids=["token", "hubs", "accounts", "userinfo"],
 )
-async def test_server_that_can_not_be_reached_is_named(home: Home, path: str) -> None:
-    step = await abort(home, path, Fault.reset())
+async def test_user_flow_with_unreachable_server_aborts_with_server_url(
+    home: CheckedHome, path: str
+) -> None:
+    step = await run_flow_with_fault(home, path, Fault.reset())
     assert step["reason"] == "cannot_connect"
     assert step["description_placeholders"] == {"server": home.simulator.url}
 
 
-@table(NO_TOKEN)
-async def test_answer_to_the_exchange_is_not_understood(home: Home, value: Fault) -> None:
-    assert (await abort(home, TOKEN_PATH, value))["reason"] == "answer_not_understood"
+@parametrize_fault(INVALID_TOKEN_FAULTS)
+async def test_user_flow_with_invalid_token_response_aborts(
+    home: CheckedHome, fault: Fault
+) -> None:
+    step = await run_flow_with_fault(home, TOKEN_PATH, fault)
+    assert step["reason"] == "answer_not_understood"
 
 
-async def test_list_of_hubs_is_not_understood(home: Home) -> None:
-    assert (await abort(home, HUBS_PATH, Fault.body("{}")))["reason"] == "answer_not_understood"
+async def test_user_flow_with_invalid_hub_list_aborts(home: CheckedHome) -> None:
+    step = await run_flow_with_fault(home, HUBS_PATH, Fault.body("{}"))
+    assert step["reason"] == "answer_not_understood"
 
 
-async def test_wrong_secret(home: AttentiveHome) -> None:
+async def test_user_flow_with_wrong_client_secret_aborts(home: CheckedHome) -> None:
     await home.add_credentials("home-assistant", "wrong")
     assert (await home.run_user_flow())["reason"] == "credentials_refused"
 
 
-@pytest.mark.parametrize("path", [HUBS_PATH, ACCOUNTS, USER_INFO], ids=lambda path: path[-8:])
-async def test_token_is_refused_although_it_is_new(home: Home, path: str) -> None:
-    assert (await abort(home, path, text(401)))["reason"] == "token_refused"
+@pytest.mark.parametrize(
+    "path", [HUBS_PATH, ACCOUNTS_PATH, USER_INFO_PATH], ids=["hubs", "accounts", "userinfo"]
+)
+async def test_user_flow_with_rejected_new_token_aborts_without_retry(
+    home: CheckedHome, path: str
+) -> None:
+    assert (await run_flow_with_fault(home, path, empty_response(401)))["reason"] == "token_refused"
     assert sum(request.status == 401 for request in home.simulator.requests) == 1
 
 
-async def test_user_denies(home: AttentiveHome) -> None:
+async def test_user_flow_denied_by_user_aborts_without_token_request(home: CheckedHome) -> None:
     await home.add_credentials()
     step = await home.submit_form(await home.start_flow(), server=home.simulator.url)
     step = await home.follow_redirect(step, await home.simulator.deny(step["url"]))
@@ -328,17 +362,17 @@ async def test_user_denies(home: AttentiveHome) -> None:
     assert home.count_requests(TOKEN_PATH, "POST") == 0
 
 
-async def test_sign_in_page_has_another_reason(home: AttentiveHome) -> None:
-    step = await end(home, error="server_error")
+async def test_user_flow_with_other_sign_in_error_aborts_with_that_error(home: CheckedHome) -> None:
+    step = await run_flow_with_redirect(home, error="server_error")
     assert step["reason"] == "user_rejected_authorize"
     assert step["description_placeholders"] == {"error": "server_error"}
 
 
-async def test_code_is_not_known(home: AttentiveHome) -> None:
-    assert (await end(home, code="wrong"))["reason"] == "credentials_refused"
+async def test_user_flow_with_invalid_code_aborts(home: CheckedHome) -> None:
+    assert (await run_flow_with_redirect(home, code="wrong"))["reason"] == "credentials_refused"
 
 
-async def test_scopes_were_not_ticked_at_ochno(home: AttentiveHome) -> None:
+async def test_user_flow_with_scope_not_enabled_at_ochno_aborts(home: CheckedHome) -> None:
     home.simulator.applications["home-assistant"].scopes.remove("hubs:read")
     await home.add_credentials()
     step = await home.run_user_flow()
@@ -346,25 +380,24 @@ async def test_scopes_were_not_ticked_at_ochno(home: AttentiveHome) -> None:
 
 
 @pytest.mark.parametrize("scope", ["hubs:read,accounts:read", "read", "", None, 7])
-async def test_scopes_that_the_answer_names_in_its_own_way_do_not_matter(
-    home: AttentiveHome, scope: object
+async def test_user_flow_with_unknown_scope_format_succeeds_if_hubs_can_be_read(
+    home: CheckedHome, scope: object
 ) -> None:
-    """Their form is not documented, and the hubs can be read."""
     await home.add_credentials()
     home.simulator.add_fault("POST", TOKEN_PATH, edited_response(scope=scope))
     assert (await home.run_user_flow())["type"] == "create_entry"
 
 
-async def test_hubs_may_not_be_read(home: Home) -> None:
+async def test_user_flow_with_forbidden_hub_list_aborts(home: CheckedHome) -> None:
     home.simulator.settings.scope_in_answer = False
-    step = await abort(home, HUBS_PATH, text(403))
+    step = await run_flow_with_fault(home, HUBS_PATH, empty_response(403))
     assert (step["reason"], step["description_placeholders"]) == ("scope_missing", SCOPES)
 
 
-# Signing in again
+# Reauthentication
 
 
-async def test_signing_in_again_loses_nothing(home: AttentiveHome) -> None:
+async def test_reauth_keeps_entry_device_and_entities(home: CheckedHome) -> None:
     entry = await home.link_account()
     device = home.device("Boardroom")
     assert device is not None
@@ -372,7 +405,7 @@ async def test_signing_in_again_loses_nothing(home: AttentiveHome) -> None:
     dr.async_get(home.hass).async_update_device(device.id, area_id=area.id, name_by_user="Our room")
     entity_id = home.entity_id("binary_sensor", "Boardroom", "port_1_connected")
     before = entry.data
-    step = await home.lose_access()
+    step = await home.revoke_access()
     assert step["step_id"] == "reauth_confirm"
     assert step["description_placeholders"]["account"] == "Example Organisation"
     step = await home.sign_in(await home.submit_form(step))
@@ -388,18 +421,20 @@ async def test_signing_in_again_loses_nothing(home: AttentiveHome) -> None:
     assert home.state("binary_sensor", "Boardroom", "port_1_connected") == "on"
 
 
-async def test_entry_of_a_user_is_recognised_once_the_account_is_told(home: AttentiveHome) -> None:
-    home.simulator.add_fault("GET", ACCOUNTS, text(404))
+async def test_reauth_recognises_entry_of_user_when_account_becomes_known(
+    home: CheckedHome,
+) -> None:
+    home.simulator.add_fault("GET", ACCOUNTS_PATH, empty_response(404))
     entry = await home.link_account()
-    step = await home.sign_in(await home.submit_form(await home.lose_access()))
+    step = await home.sign_in(await home.submit_form(await home.revoke_access()))
     assert step["reason"] == "reauth_successful"
     assert entry.title == "Anna Andersson"
 
 
-async def test_signing_in_to_another_account_changes_nothing(home: AttentiveHome) -> None:
+async def test_reauth_with_other_account_aborts_and_keeps_entry(home: CheckedHome) -> None:
     entry = await home.link_account()
     before = entry.data
-    step = await home.submit_form(await home.lose_access())
+    step = await home.submit_form(await home.revoke_access())
     step = await home.sign_in(step, "Second Organisation")
     assert step["reason"] == "wrong_account"
     assert step["description_placeholders"] == {"account": "Example Organisation"}
@@ -407,34 +442,36 @@ async def test_signing_in_to_another_account_changes_nothing(home: AttentiveHome
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_account_that_is_not_told_just_now_is_not_another_account(
-    home: AttentiveHome, status: int
+async def test_reauth_with_temporary_account_error_aborts_with_cannot_connect(
+    home: CheckedHome, status: int
 ) -> None:
     await home.link_account()
-    step = await home.submit_form(await home.lose_access())
-    home.simulator.add_fault("GET", ACCOUNTS, text(status))
+    step = await home.submit_form(await home.revoke_access())
+    home.simulator.add_fault("GET", ACCOUNTS_PATH, empty_response(status))
     assert (await home.sign_in(step))["reason"] == "cannot_connect"
 
 
-async def test_signing_in_again_uses_the_same_credentials(home: AttentiveHome) -> None:
+async def test_reauth_with_two_credentials_uses_those_of_entry(home: CheckedHome) -> None:
     entry = await home.link_account()
     await home.add_credentials("read-only-app", "read-only-secret")
-    step = await home.submit_form(await home.lose_access())
+    step = await home.submit_form(await home.revoke_access())
     assert URL(step["url"]).query["client_id"] == "home-assistant"
     assert (await home.sign_in(step))["reason"] == "reauth_successful"
     assert entry.data["auth_implementation"] == "home-assistant"
 
 
-async def test_credentials_that_were_removed_can_be_replaced(home: AttentiveHome) -> None:
+async def test_reauth_with_deleted_credentials_aborts_until_others_are_added(
+    home: CheckedHome,
+) -> None:
     entry = await home.link_account()
     credentials = home.hass.data[DATA_COMPONENT]
     [item] = credentials.async_items()
     await credentials.async_delete_item(item["id"])
-    for known in (False, True):
+    for credentials_added in (False, True):
         await home.hass.config_entries.async_reload(entry.entry_id)
         assert entry.state is ConfigEntryState.SETUP_ERROR
-        step = await home.submit_form(await home.start_reauth())
-        if not known:
+        step = await home.submit_form(await home.open_reauth_flow())
+        if not credentials_added:
             assert step["reason"] == "missing_credentials"
             await home.add_credentials("read-only-app", "read-only-secret")
     assert (await home.sign_in(step))["reason"] == "reauth_successful"
@@ -442,20 +479,23 @@ async def test_credentials_that_were_removed_can_be_replaced(home: AttentiveHome
     assert entry.data["auth_implementation"] == "read-only-app"
 
 
-# Reconfiguring
+# Reconfiguration
 
 
-async def test_reconfiguring_shows_the_present_server_and_no_secret(home: AttentiveHome) -> None:
+async def test_reconfigure_form_suggests_current_server_without_secrets(home: CheckedHome) -> None:
     entry = await home.link_account()
     step = await home.start_flow(entry_id=entry.entry_id)
     assert (step["type"], step["step_id"], step["errors"]) == ("form", "user", {})
-    assert suggested(step) == home.simulator.url
+    assert suggested_server(step) == home.simulator.url
     assert entry.data["token"]["access_token"] not in json.dumps(step)
     step = await home.submit_form(step, server="http://example.org")
-    assert (step["errors"], suggested(step)) == ({"server": "invalid_server"}, "http://example.org")
+    assert (step["errors"], suggested_server(step)) == (
+        {"server": "invalid_server"},
+        "http://example.org",
+    )
 
 
-async def test_account_moves_to_another_server(home: AttentiveHome) -> None:
+async def test_reconfigure_with_other_server_polls_that_server_only(home: CheckedHome) -> None:
     entry = await home.link_account()
     async with Simulator() as other:
         step = await home.submit_form(
@@ -473,7 +513,7 @@ async def test_account_moves_to_another_server(home: AttentiveHome) -> None:
         assert home.simulator.requests == []
 
 
-async def test_account_gets_other_credentials(home: AttentiveHome) -> None:
+async def test_reconfigure_with_other_credentials_uses_them_for_refresh(home: CheckedHome) -> None:
     entry = await home.link_account()
     await home.add_credentials("read-only-app", "read-only-secret")
     step = await home.start_flow(entry_id=entry.entry_id)
@@ -486,7 +526,7 @@ async def test_account_gets_other_credentials(home: AttentiveHome) -> None:
     assert home.state("binary_sensor", "Boardroom", "port_1_connected") == "on"
 
 
-async def test_reconfiguring_does_not_turn_one_account_into_another(home: AttentiveHome) -> None:
+async def test_reconfigure_with_other_account_aborts_and_keeps_entry(home: CheckedHome) -> None:
     entry = await home.link_account()
     before = entry.data
     step = await home.start_flow(entry_id=entry.entry_id)

@@ -1,17 +1,17 @@
-"""Switching ports: what the user who granted control sees, in order and under failure."""
+"""Tests of commands that switch ports: optimistic state, order, confirmation and errors."""
 
 import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 import json
-from typing import Any
 from unittest.mock import patch
 
 import pytest
 from pytest_homeassistant_custom_component.common import async_capture_events
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import HomeAssistant
+from homeassistant.const import EVENT_STATE_CHANGED
+from homeassistant.core import Event, EventStateChangedData, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 
 from .home import HUBS_PATH, TOKEN_PATH, Home
@@ -22,12 +22,12 @@ PACKAGE = "custom_components.ochno"
 
 @pytest.fixture
 def freezer() -> None:
-    """Let time run: commands race with the cloud here."""
+    """Do not freeze time, because commands depend on the event loop's clock."""
 
 
 @pytest.fixture(autouse=True)
-def _impatient() -> Iterator[None]:
-    """Poll every second, and wait two for a confirmation, not ten."""
+def _short_intervals() -> Iterator[None]:
+    """Poll every second, and wait 2 seconds for a confirmation."""
     with (
         patch(f"{PACKAGE}.coordinator.POLL_INTERVAL", timedelta(seconds=1)),
         patch(f"{PACKAGE}.control.COMMAND_TIMEOUT", 2),
@@ -38,71 +38,71 @@ def _impatient() -> Iterator[None]:
 
 @pytest.fixture
 async def entry(home: Home) -> ConfigEntry:
-    """Link the first account with control."""
+    """Link the first account with access to control, and return its config entry."""
     home.simulator.settings.command_delay = 0.1
     return await home.link_account(access="control")
 
 
 @pytest.fixture
 def hub(home: Home, entry: ConfigEntry) -> SimHub:
-    """Return the hub of the boardroom: port 1 is active, its device is the room system."""
+    """Return the hub *Boardroom*. Port 1 is active and has the room system."""
     hub = home.simulator.hub("Boardroom")
     assert hub.active == 1
     return hub
 
 
 async def select(home: Home, option: str, hub: str = "Boardroom") -> None:
-    """Choose the active port as the frontend does."""
+    """Select the active port as the frontend does."""
     await home.call_action("select", "select_option", hub, "active_port", option=option)
 
 
-async def next_poll(home: Home) -> None:
-    """Wait until a poll that begins from now on has ended."""
+async def wait_for_next_poll(home: Home) -> None:
+    """Wait until a poll that has not started yet is done."""
     polls = home.count_requests(HUBS_PATH)
     async with asyncio.timeout(5):
         while home.count_requests(HUBS_PATH) == polls:
             await asyncio.sleep(0.01)
-        polling = [r for r in home.simulator.requests if r.path == HUBS_PATH][polls]
-        while polling.status is None:
+        requests = [request for request in home.simulator.requests if request.path == HUBS_PATH]
+        while requests[polls].status is None:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
 
 
-def active(home: Home, hub: str = "Boardroom") -> str | None:
-    """Return what Home Assistant shows as the active port."""
+def shown_port(home: Home, hub: str = "Boardroom") -> str | None:
+    """Return the active port that Home Assistant shows."""
     return home.state("select", hub, "active_port")
 
 
-def commands(home: Home) -> list[str]:
-    """Return the bodies of all commands that the simulator got."""
+def command_bodies(home: Home) -> list[str]:
+    """Return the bodies of the commands that the simulator received."""
     return [request.body for request in home.simulator.requests if request.method == "PUT"]
 
 
-def history(events: list[Any], home: Home) -> list[str]:
-    """Return the states that the boardroom's select went through."""
+def shown_ports(events: list[Event[EventStateChangedData]], home: Home) -> list[str]:
+    """Return the states of the select *Active port* of the boardroom, in order."""
     entity_id = home.entity_id("select", "Boardroom", "active_port")
-    changes = [event.data for event in events if event.data["entity_id"] == entity_id]
-    return [change["new_state"].state for change in changes]
+    states = [event.data["new_state"] for event in events if event.data["entity_id"] == entity_id]
+    return [state.state for state in states if state is not None]
 
 
-async def test_select_makes_a_port_active(home: Home, hub: SimHub) -> None:
+async def test_select_port_activates_it(home: Home, hub: SimHub) -> None:
     await select(home, "3")
     assert hub.active == 3
-    assert active(home) == "3"
-    assert commands(home) == ['{"activeport":3}']
+    assert shown_port(home) == "3"
+    assert command_bodies(home) == ['{"activeport":3}']
 
 
-async def test_select_none_makes_no_port_active(home: Home, hub: SimHub) -> None:
+async def test_select_none_deactivates_all_ports(home: Home, hub: SimHub) -> None:
     await select(home, "none")
     assert hub.active == 0
-    assert active(home) == "none"
+    assert shown_port(home) == "none"
 
 
-async def test_switch_on_turns_the_others_off(home: Home, hub: SimHub) -> None:
+async def test_switch_turned_on_turns_other_switches_off(home: Home, hub: SimHub) -> None:
     assert home.state("switch", "Boardroom", "port_1") == "on"
     await home.call_action("switch", "turn_on", "Boardroom", "port_2")
     assert hub.active == 2
-    assert [home.state("switch", "Boardroom", f"port_{n}") for n in (1, 2, 3, 4)] == [
+    assert [home.state("switch", "Boardroom", f"port_{port}") for port in (1, 2, 3, 4)] == [
         "off",
         "on",
         "off",
@@ -110,76 +110,76 @@ async def test_switch_on_turns_the_others_off(home: Home, hub: SimHub) -> None:
     ]
 
 
-async def test_switch_off_makes_no_port_active(home: Home, hub: SimHub) -> None:
+async def test_switch_of_active_port_turned_off_deactivates_all_ports(
+    home: Home, hub: SimHub
+) -> None:
     await home.call_action("switch", "turn_off", "Boardroom", "port_1")
     assert hub.active == 0
     assert home.state("switch", "Boardroom", "port_1") == "off"
 
 
-async def test_switch_off_of_a_port_that_is_off_sends_nothing(home: Home, hub: SimHub) -> None:
+async def test_switch_of_inactive_port_turned_off_sends_no_command(home: Home, hub: SimHub) -> None:
     await home.call_action("switch", "turn_off", "Boardroom", "port_2")
-    assert commands(home) == []
+    assert command_bodies(home) == []
     assert hub.active == 1
 
 
-async def test_commanded_port_shows_at_once(home: Home, hub: SimHub) -> None:
+async def test_command_is_shown_before_hub_switches(home: Home, hub: SimHub) -> None:
     home.simulator.settings.command_delay = 0.5
     command = asyncio.create_task(select(home, "2"))
     await asyncio.sleep(0.05)
-    assert active(home) == "2"
+    assert shown_port(home) == "2"
     assert hub.active == 1
     await command
     assert hub.active == 2
 
 
-async def test_state_does_not_bounce_while_the_cloud_catches_up(
+async def test_command_with_delayed_effect_changes_state_only_once(
     hass: HomeAssistant, home: Home, hub: SimHub
 ) -> None:
-    events = async_capture_events(hass, "state_changed")
+    events = async_capture_events(hass, EVENT_STATE_CHANGED)
     home.simulator.settings.command_delay = 0.4
     command = asyncio.create_task(select(home, "2"))
     await asyncio.sleep(0.1)
-    await next_poll(home)
-    assert active(home) == "2"
+    await wait_for_next_poll(home)
+    assert shown_port(home) == "2"
     await command
-    await next_poll(home)
-    assert history(events, home) == ["2"]
+    await wait_for_next_poll(home)
+    assert shown_ports(events, home) == ["2"]
 
 
-async def test_confirmation_asks_for_that_hub_alone(home: Home) -> None:
+async def test_confirmation_requests_only_the_commanded_hub(home: Home) -> None:
     with patch(f"{PACKAGE}.coordinator.POLL_INTERVAL", timedelta(minutes=1)):
         await home.link_account(access="control")
     hub = home.simulator.hub("Boardroom")
-    before = home.count_requests(HUBS_PATH)
+    polls = home.count_requests(HUBS_PATH)
     await select(home, "2")
-    assert home.count_requests(HUBS_PATH) == before
-    assert home.count_requests(f"/api/hubs/v1/{hub.id}") > 0
-    assert home.count_requests(f"/api/hubs/v1/{home.simulator.hub('Workshop').id}") == 0
+    assert home.count_requests(HUBS_PATH) == polls
+    assert home.count_requests(f"{HUBS_PATH}/{hub.id}") > 0
+    assert home.count_requests(f"{HUBS_PATH}/{home.simulator.hub('Workshop').id}") == 0
 
 
-async def test_lost_command_falls_back_and_tells_the_user(home: Home, hub: SimHub) -> None:
+async def test_lost_command_restores_state_and_raises_error(home: Home, hub: SimHub) -> None:
     home.simulator.settings.command_mode = "lose"
     with pytest.raises(HomeAssistantError, match="Boardroom did not switch in time"):
         await select(home, "2")
-    assert active(home) == "1"
-    assert len(commands(home)) == 1
+    assert shown_port(home) == "1"
+    assert len(command_bodies(home)) == 1
 
 
-async def test_command_applied_after_the_wait_shows_with_the_next_poll(
-    home: Home, hub: SimHub
-) -> None:
+async def test_command_applied_after_timeout_is_shown_by_next_poll(home: Home, hub: SimHub) -> None:
     home.simulator.settings.command_mode = "late"
     home.simulator.settings.late_delay = 2.3
     with pytest.raises(HomeAssistantError):
         await select(home, "2")
-    assert active(home) == "1"
+    assert shown_port(home) == "1"
     await asyncio.sleep(0.5)
-    await next_poll(home)
-    assert active(home) == "2"
+    await wait_for_next_poll(home)
+    assert shown_port(home) == "2"
 
 
 @pytest.mark.parametrize(
-    ("fault", "sentence"),
+    ("fault", "message"),
     [
         pytest.param(Fault.status(403), "hubs:write", id="403"),
         pytest.param(Fault.status(404), "status 404", id="404"),
@@ -192,48 +192,50 @@ async def test_command_applied_after_the_wait_shows_with_the_next_poll(
         pytest.param(Fault.hang(), "did not switch in time", id="hang"),
     ],
 )
-async def test_failed_command_is_told_and_not_repeated(
-    home: Home, hub: SimHub, fault: Fault, sentence: str
+async def test_failed_command_raises_error_and_is_not_repeated(
+    home: Home, hub: SimHub, fault: Fault, message: str
 ) -> None:
-    home.simulator.add_fault("PUT", f"/api/hubs/v1/{hub.id}/state", fault, times=None)
-    with pytest.raises(HomeAssistantError, match=sentence):
+    home.simulator.add_fault("PUT", f"{HUBS_PATH}/{hub.id}/state", fault, times=None)
+    with pytest.raises(HomeAssistantError, match=message):
         await select(home, "2")
-    assert active(home) == "1"
-    assert len(commands(home)) == 1
+    assert shown_port(home) == "1"
+    assert len(command_bodies(home)) == 1
     home.simulator.clear_faults()
-    await next_poll(home)
-    assert len(commands(home)) == 1
+    await wait_for_next_poll(home)
+    assert len(command_bodies(home)) == 1
     assert hub.active == 1
 
 
-async def test_hub_that_went_offline_refuses(home: Home, hub: SimHub) -> None:
+async def test_command_to_offline_hub_raises_error(home: Home, hub: SimHub) -> None:
     hub.online = False
     with pytest.raises(HomeAssistantError, match="may be offline"):
         await select(home, "2")
-    assert active(home) == "1"
+    assert shown_port(home) == "1"
 
 
-async def test_answer_of_the_command_does_not_matter(home: Home, hub: SimHub) -> None:
-    """Nobody has documented it, and the vendor's demo ignores it."""
-    home.simulator.add_fault("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.html())
+async def test_command_ignores_body_of_response(home: Home, hub: SimHub) -> None:
+    """The body is not documented, and the vendor's demo ignores it."""
+    home.simulator.add_fault("PUT", f"{HUBS_PATH}/{hub.id}/state", Fault.html())
     command = asyncio.create_task(select(home, "2"))
     await asyncio.sleep(0.1)
     hub.set_active(2)
     await command
-    assert active(home) == "2"
+    assert shown_port(home) == "2"
 
 
-async def test_unknown_port_sends_nothing(home: Home, hub: SimHub) -> None:
-    """A hub that shrank: its entity is still there."""
+async def test_command_for_missing_port_raises_error_and_is_not_sent(
+    home: Home, hub: SimHub
+) -> None:
+    # The entity of port 4 remains when the hub reports fewer ports.
     hub.state["connected"] = [1, 0]
-    await next_poll(home)
+    await wait_for_next_poll(home)
     with pytest.raises(HomeAssistantError, match="Boardroom has no port 4"):
         await home.call_action("switch", "turn_on", "Boardroom", "port_4")
     assert home.state("switch", "Boardroom", "port_4") == "unknown"
-    assert commands(home) == []
+    assert command_bodies(home) == []
 
 
-async def test_expired_token_is_refreshed_and_the_command_repeated_once(
+async def test_command_with_expired_token_is_repeated_once_with_new_token(
     home: Home, hub: SimHub
 ) -> None:
     home.simulator.expire_access_tokens()
@@ -244,106 +246,103 @@ async def test_expired_token_is_refreshed_and_the_command_repeated_once(
     assert home.count_requests(TOKEN_PATH, "POST") == 2
 
 
-async def test_revoked_access_asks_to_sign_in_again(
-    hass: HomeAssistant, home: Home, hub: SimHub
-) -> None:
+async def test_command_after_revoked_access_starts_reauth(home: Home, hub: SimHub) -> None:
     home.simulator.revoke_access()
     with pytest.raises(HomeAssistantError, match="no longer accepts the sign-in"):
         await select(home, "2")
-    assert active(home) == "1"
-    [flow] = hass.config_entries.flow.async_progress()
-    assert flow["context"]["source"] == "reauth"
+    assert shown_port(home) == "1"
+    assert home.flow_sources == ["reauth"]
 
 
-async def test_token_refused_for_good_asks_to_sign_in_again(
-    hass: HomeAssistant, home: Home, hub: SimHub
-) -> None:
-    home.simulator.add_fault("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.status(401), times=None)
+async def test_command_with_rejected_new_token_starts_reauth(home: Home, hub: SimHub) -> None:
+    fault = Fault.status(401)
+    home.simulator.add_fault("PUT", f"{HUBS_PATH}/{hub.id}/state", fault, times=None)
     with pytest.raises(HomeAssistantError, match="no longer accepts the sign-in"):
         await select(home, "2")
-    assert len(commands(home)) == 2
-    [flow] = hass.config_entries.flow.async_progress()
-    assert flow["context"]["source"] == "reauth"
+    assert len(command_bodies(home)) == 2
+    assert home.flow_sources == ["reauth"]
 
 
-async def test_token_that_can_not_be_refreshed_is_told(home: Home, hub: SimHub) -> None:
+async def test_command_with_failing_token_refresh_raises_error(home: Home, hub: SimHub) -> None:
     home.simulator.expire_access_tokens()
     home.simulator.add_fault("POST", TOKEN_PATH, Fault.status(503), times=None)
     with pytest.raises(HomeAssistantError, match="could not be reached"):
         await select(home, "2")
-    assert active(home) == "1"
+    assert shown_port(home) == "1"
 
 
-async def test_commands_to_one_hub_do_not_overtake_each_other(home: Home, hub: SimHub) -> None:
-    home.simulator.add_fault("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.delay(0.3), times=1)
+async def test_commands_to_one_hub_are_sent_in_order(home: Home, hub: SimHub) -> None:
+    home.simulator.add_fault("PUT", f"{HUBS_PATH}/{hub.id}/state", Fault.delay(0.3), times=1)
     first = asyncio.create_task(select(home, "2"))
     await asyncio.sleep(0.05)
     second = asyncio.create_task(select(home, "3"))
     await asyncio.sleep(0.05)
-    assert active(home) == "3"
+    assert shown_port(home) == "3"
     await asyncio.gather(first, second)
-    assert commands(home) == ['{"activeport":2}', '{"activeport":3}']
+    assert command_bodies(home) == ['{"activeport":2}', '{"activeport":3}']
     assert hub.active == 3
-    assert active(home) == "3"
+    assert shown_port(home) == "3"
 
 
-async def test_failure_of_the_last_command_shows_the_one_before(home: Home, hub: SimHub) -> None:
+async def test_failed_command_shows_port_of_previous_pending_command(
+    home: Home, hub: SimHub
+) -> None:
     home.simulator.settings.command_delay = 0.5
     first = asyncio.create_task(select(home, "2"))
     await asyncio.sleep(0.1)
-    home.simulator.add_fault("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.status(500))
+    home.simulator.add_fault("PUT", f"{HUBS_PATH}/{hub.id}/state", Fault.status(500))
     with pytest.raises(HomeAssistantError):
         await select(home, "3")
-    assert active(home) == "2"
+    assert shown_port(home) == "2"
     await first
     assert hub.active == 2
 
 
-async def test_slow_hub_does_not_hold_up_another(home: Home, hub: SimHub) -> None:
-    home.simulator.add_fault("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.hang(), times=None)
-    slow = asyncio.create_task(select(home, "2"))
+async def test_hanging_command_does_not_delay_command_to_another_hub(
+    home: Home, hub: SimHub
+) -> None:
+    home.simulator.add_fault("PUT", f"{HUBS_PATH}/{hub.id}/state", Fault.hang(), times=None)
+    hanging = asyncio.create_task(select(home, "2"))
     await asyncio.sleep(0.05)
     await select(home, "4", "Workshop")
     assert home.simulator.hub("Workshop").active == 4
-    assert not slow.done()
+    assert not hanging.done()
     with pytest.raises(HomeAssistantError):
-        await slow
+        await hanging
 
 
-async def test_button_in_the_room_wins_over_a_pending_command(
+async def test_button_press_overrides_pending_command(
     hass: HomeAssistant, home: Home, hub: SimHub
 ) -> None:
-    events = async_capture_events(hass, "state_changed")
+    events = async_capture_events(hass, EVENT_STATE_CHANGED)
     home.simulator.settings.command_mode = "lose"
     command = asyncio.create_task(select(home, "2"))
     await asyncio.sleep(0.1)
     hub.press(4)
     await command
-    assert active(home) == "4"
-    assert history(events, home) == ["2", "4"]
+    assert shown_port(home) == "4"
+    assert shown_ports(events, home) == ["2", "4"]
 
 
-async def test_button_in_the_room_wins_over_a_command_that_was_not_sent_yet(
-    home: Home, hub: SimHub
-) -> None:
-    home.simulator.add_fault("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.delay(3.5), times=1)
+async def test_button_press_cancels_command_that_was_not_sent_yet(home: Home, hub: SimHub) -> None:
+    home.simulator.add_fault("PUT", f"{HUBS_PATH}/{hub.id}/state", Fault.delay(3.5), times=1)
     home.simulator.settings.command_mode = "lose"
     with patch(f"{PACKAGE}.control.COMMAND_TIMEOUT", 5):
         first = asyncio.create_task(select(home, "2"))
         await asyncio.sleep(0.05)
         second = asyncio.create_task(select(home, "3"))
-        await next_poll(home)
-        assert active(home) == "3"
+        await wait_for_next_poll(home)
+        assert shown_port(home) == "3"
         hub.press(4)
-        await next_poll(home)
-        assert active(home) == "4"
+        await wait_for_next_poll(home)
+        assert shown_port(home) == "4"
         await first
         with pytest.raises(HomeAssistantError, match="pressed a button at Boardroom before port 3"):
             await second
-    assert commands(home) == ['{"activeport":2}']
+    assert command_bodies(home) == ['{"activeport":2}']
 
 
-async def test_button_that_home_assistant_had_not_seen_does_not_end_a_later_command(
+async def test_button_press_not_yet_reported_does_not_cancel_later_command(
     home: Home, hub: SimHub
 ) -> None:
     await select(home, "4")
@@ -351,123 +350,130 @@ async def test_button_that_home_assistant_had_not_seen_does_not_end_a_later_comm
     hub.press(3)
     await select(home, "2")
     assert hub.active == 2
-    assert active(home) == "2"
+    assert shown_port(home) == "2"
 
 
-async def test_token_server_failing_while_a_command_is_confirmed_passes(
-    home: Home, hub: SimHub
-) -> None:
-    home.simulator.add_fault("GET", f"/api/hubs/v1/{hub.id}", Fault.status(401))
+async def test_confirmation_with_failing_token_refresh_is_retried(home: Home, hub: SimHub) -> None:
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/{hub.id}", Fault.status(401))
     home.simulator.add_fault("POST", TOKEN_PATH, Fault.status(503), times=2)
     await select(home, "2")
-    assert active(home) == "2"
+    assert shown_port(home) == "2"
     assert home.count_requests(TOKEN_PATH, "POST") == 4
     assert home.flow_sources == []
 
 
-async def test_there_and_back_again_sends_both(home: Home, hub: SimHub) -> None:
-    home.simulator.add_fault("PUT", f"/api/hubs/v1/{hub.id}/state", Fault.delay(1.4), times=1)
+async def test_command_back_to_previous_port_is_sent_after_pending_command(
+    home: Home, hub: SimHub
+) -> None:
+    home.simulator.add_fault("PUT", f"{HUBS_PATH}/{hub.id}/state", Fault.delay(1.4), times=1)
     with patch(f"{PACKAGE}.control.COMMAND_TIMEOUT", 5):
         first = asyncio.create_task(select(home, "2"))
         await asyncio.sleep(0.05)
         second = asyncio.create_task(select(home, "1"))
-        await next_poll(home)
-        assert active(home) == "1"
+        await wait_for_next_poll(home)
+        assert shown_port(home) == "1"
         await asyncio.gather(first, second)
-    assert commands(home) == ['{"activeport":2}', '{"activeport":1}']
+    assert command_bodies(home) == ['{"activeport":2}', '{"activeport":1}']
     assert hub.active == 1
-    assert active(home) == "1"
+    assert shown_port(home) == "1"
 
 
-async def test_there_and_back_again_is_no_failure_if_neither_was_carried_out(
+async def test_command_back_to_previous_port_succeeds_if_both_commands_are_lost(
     home: Home, hub: SimHub
 ) -> None:
     home.simulator.settings.command_mode = "lose"
-    there, back = await asyncio.gather(select(home, "2"), select(home, "1"), return_exceptions=True)
-    assert isinstance(there, HomeAssistantError)
-    assert back is None
-    assert active(home) == "1"
+    first, second = await asyncio.gather(
+        select(home, "2"), select(home, "1"), return_exceptions=True
+    )
+    assert isinstance(first, HomeAssistantError)
+    assert second is None
+    assert shown_port(home) == "1"
 
 
-async def test_port_that_is_active_already_is_confirmed_at_once(home: Home, hub: SimHub) -> None:
+async def test_command_for_active_port_is_confirmed_by_first_request(
+    home: Home, hub: SimHub
+) -> None:
     await select(home, "1")
-    assert commands(home) == ['{"activeport":1}']
-    assert home.count_requests(f"/api/hubs/v1/{hub.id}") == 1
+    assert command_bodies(home) == ['{"activeport":1}']
+    assert home.count_requests(f"{HUBS_PATH}/{hub.id}") == 1
 
 
-async def test_command_that_ends_leaves_those_after_it_alone(home: Home, hub: SimHub) -> None:
-    """One report confirms the first while the second is still being sent, and a third comes."""
-    path = f"/api/hubs/v1/{hub.id}/state"
+async def test_confirmed_command_does_not_end_later_commands(home: Home, hub: SimHub) -> None:
+    path = f"{HUBS_PATH}/{hub.id}/state"
     with patch(f"{PACKAGE}.control.COMMAND_TIMEOUT", 5):
         first = asyncio.create_task(select(home, "2"))
         await asyncio.sleep(0.02)
+        # The first command is confirmed while the request of the second one is still open.
         home.simulator.add_fault("PUT", path, Fault.delay(0.6), times=1)
         second = asyncio.create_task(select(home, "3"))
         await first
         third = asyncio.create_task(select(home, "4"))
         await asyncio.gather(second, third)
-    assert [json.loads(body)["activeport"] for body in commands(home)] == [2, 3, 4]
+    assert [json.loads(body)["activeport"] for body in command_bodies(home)] == [2, 3, 4]
     assert hub.active == 4
-    assert active(home) == "4"
+    assert shown_port(home) == "4"
 
 
-async def test_busy_server_is_not_asked_again_for_a_confirmation(home: Home, hub: SimHub) -> None:
-    busy = Fault.status(429, {"Retry-After": "600"})
-    home.simulator.add_fault("GET", f"/api/hubs/v1/{hub.id}", busy, times=None)
+async def test_confirmation_with_rate_limit_is_not_requested_again(home: Home, hub: SimHub) -> None:
+    fault = Fault.status(429, {"Retry-After": "600"})
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/{hub.id}", fault, times=None)
     await select(home, "2")
-    assert active(home) == "2"
-    assert home.count_requests(f"/api/hubs/v1/{hub.id}") == 1
+    assert shown_port(home) == "2"
+    assert home.count_requests(f"{HUBS_PATH}/{hub.id}") == 1
 
 
-async def test_old_list_does_not_undo_a_confirmed_command(home: Home, hub: SimHub) -> None:
-    """The list was asked for before the command and answered after its confirmation."""
-    # Or else there would be no list in the answer.
+async def test_poll_started_before_command_does_not_undo_its_confirmation(
+    home: Home, hub: SimHub
+) -> None:
+    # An unchanged list would be a 304 without a body.
     home.simulator.hub("Focus room").plug(2)
     home.simulator.add_fault("GET", HUBS_PATH, Fault.slow(0.8))
     polls = home.count_requests(HUBS_PATH)
-    poll = asyncio.create_task(next_poll(home))
+    poll = asyncio.create_task(wait_for_next_poll(home))
     while home.count_requests(HUBS_PATH) == polls:
         await asyncio.sleep(0.01)
     await select(home, "2")
     assert not poll.done()
     await poll
-    assert active(home) == "2"
+    assert shown_port(home) == "2"
 
 
-async def test_old_answer_about_the_hub_does_not_undo_a_later_poll(home: Home, hub: SimHub) -> None:
-    """The hub was asked for before the list and answered after it."""
+async def test_confirmation_started_before_poll_does_not_undo_the_poll(
+    home: Home, hub: SimHub
+) -> None:
     home.simulator.settings.command_mode = "lose"
+    path = f"{HUBS_PATH}/{hub.id}"
     with patch(f"{PACKAGE}.control.COMMAND_TIMEOUT", 6):
         command = asyncio.create_task(select(home, "2"))
         await asyncio.sleep(0)
-    while not home.count_requests(f"/api/hubs/v1/{hub.id}"):
+    while not home.count_requests(path):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.02)
-    home.simulator.add_fault("GET", f"/api/hubs/v1/{hub.id}", Fault.slow(1.6))
-    while home.count_requests(f"/api/hubs/v1/{hub.id}") < 2:
+    home.simulator.add_fault("GET", path, Fault.slow(1.6))
+    while home.count_requests(path) < 2:
         await asyncio.sleep(0.01)
     hub.press(4)
-    await next_poll(home)
-    assert active(home) == "4"
+    await wait_for_next_poll(home)
+    assert shown_port(home) == "4"
     await asyncio.sleep(1.6)
-    assert active(home) == "4"
+    assert shown_port(home) == "4"
     await command
 
 
-async def test_confirmation_that_fails_to_be_read_is_tried_again(home: Home, hub: SimHub) -> None:
-    home.simulator.add_fault("GET", f"/api/hubs/v1/{hub.id}", Fault.status(500), times=3)
+async def test_confirmation_with_server_error_is_retried(home: Home, hub: SimHub) -> None:
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/{hub.id}", Fault.status(500), times=3)
     await select(home, "2")
-    assert active(home) == "2"
+    assert shown_port(home) == "2"
 
 
-async def test_hub_that_leaves_during_a_command_stays_gone(home: Home, hub: SimHub) -> None:
+async def test_hub_that_leaves_during_command_stays_unavailable(home: Home, hub: SimHub) -> None:
     home.simulator.settings.command_mode = "lose"
     entity_id = home.entity_id("select", "Boardroom", "active_port")
     assert entity_id is not None
     command = asyncio.create_task(select(home, "2"))
     await asyncio.sleep(0.1)
     home.simulator.remove_hub("Boardroom")
-    await next_poll(home)
+    await wait_for_next_poll(home)
     with pytest.raises(HomeAssistantError):
         await command
     state = home.hass.states.get(entity_id)
@@ -475,7 +481,7 @@ async def test_hub_that_leaves_during_a_command_stays_gone(home: Home, hub: SimH
     assert state.state == "unavailable"
 
 
-async def test_lost_command_is_no_reason_to_doubt_instant_updates(home: Home) -> None:
+async def test_lost_command_does_not_disable_instant_updates(home: Home) -> None:
     home.enable_instant_updates_sensor()
     await home.set_external_url()
     with (

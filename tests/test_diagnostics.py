@@ -1,4 +1,4 @@
-"""What a user can attach to a report: all that tells the shape, nothing that tells who."""
+"""Tests of the diagnostics and of the redaction of personal data in them."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 
 from custom_components.ochno.operated.redact import REDACTED, redact
+from custom_components.ochno.operated.values import JSON
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 
 from .home import HUBS_PATH, TOKEN_PATH, Home
-from .simulator import Fault
 from .oauth import edited_response
+from .simulator import Fault
 
-HARMLESS_KEYS = [
+VENDOR_KEYS = [
     *("direction", "error", "event", "firmware", "hardwareversion", "otp", "product", "type"),
     "unit",
 ]
@@ -24,7 +25,7 @@ IDENTIFYING_KEYS = [
     *("spaceid", "ids", "name", "number", "serial", "mac", "ip", "address"),
     *("email", "phone", "token", "secret", "key", "code"),
 ]
-HARMLESS_TEXTS = [
+VENDOR_TEXTS = [
     *("true", "false", "on", "off", "yes", "no", "in", "out", "none", "null", "unknown"),
     *("normal", "low", "high", "critical", "idle", "charging", "full"),
     *("-1234,567 kWh", "+5%", "21.5°C"),
@@ -32,7 +33,7 @@ HARMLESS_TEXTS = [
 
 
 async def download(home: Home, device_id: str | None = None) -> Any:
-    """Download diagnostics as the frontend does; return the integration's part."""
+    """Download the diagnostics of the entry or of a device, and return the integration's part."""
     path = f"/api/diagnostics/config_entry/{home.entry.entry_id}"
     if device_id is not None:
         path += f"/device/{device_id}"
@@ -43,20 +44,29 @@ async def download(home: Home, device_id: str | None = None) -> Any:
         return json.loads(text)["data"]
 
 
-async def test_diagnostics_tell_how_the_account_is_linked(home: Home, entry: ConfigEntry) -> None:
-    facts = await download(home)
-    assert facts["entry"] == {
+async def download_hub(home: Home) -> Any:
+    """Download the diagnostics of the boardroom's hub."""
+    device = home.device("Boardroom")
+    assert device is not None
+    return await download(home, device.id)
+
+
+async def test_entry_diagnostics_have_entry_token_and_updates(
+    home: Home, entry: ConfigEntry
+) -> None:
+    diagnostics = await download(home)
+    assert diagnostics["entry"] == {
         "state": "loaded",
         "server": home.simulator.url,
         "access": "read",
         "instant_updates": True,
     }
-    assert "hubs:read" in facts["token"]["scopes"]
-    assert "refresh_token" in facts["token"]["fields"]
-    assert facts["token"]["seconds_left"] > 0
-    assert facts["updates"]["instant_updates"] == "no_url"
-    assert facts["updates"]["last_poll"] is not None
-    assert facts["updates"]["last_poll_failed_by"] is None
+    assert "hubs:read" in diagnostics["token"]["scopes"]
+    assert "refresh_token" in diagnostics["token"]["fields"]
+    assert diagnostics["token"]["seconds_left"] > 0
+    assert diagnostics["updates"]["instant_updates"] == "no_url"
+    assert diagnostics["updates"]["last_poll"] is not None
+    assert diagnostics["updates"]["last_poll_failed_by"] is None
 
 
 @pytest.mark.parametrize(
@@ -66,8 +76,9 @@ async def test_diagnostics_tell_how_the_account_is_linked(home: Home, entry: Con
         ("sub hubs:read email", ["email", "hubs:read", "sub"]),
         ("sub,hubs:read,email", ["email", "hubs:read", "sub"]),
     ],
+    ids=["null", "spaces", "commas"],
 )
-async def test_diagnostics_tell_the_scopes_however_the_answer_names_them(
+async def test_entry_diagnostics_have_sorted_scopes_for_each_scope_format(
     home: Home, scope: str | None, scopes: list[str]
 ) -> None:
     home.simulator.add_fault("POST", TOKEN_PATH, edited_response(scope=scope))
@@ -75,44 +86,48 @@ async def test_diagnostics_tell_the_scopes_however_the_answer_names_them(
     assert (await download(home))["token"]["scopes"] == scopes
 
 
-async def test_diagnostics_hold_every_hub_and_each_answer_that_was_never_confirmed(
+async def test_entry_diagnostics_have_all_hubs_and_responses_of_unconfirmed_endpoints(
     home: Home, entry: ConfigEntry
 ) -> None:
-    facts = await download(home)
-    assert len(facts["hubs"]) == len(
+    diagnostics = await download(home)
+    assert len(diagnostics["hubs"]) == len(
         home.simulator.database.hubs_in_account(home.simulator.database.account().id)
     )
-    assert facts["hubs"][0]["name"] == REDACTED
-    assert facts["hubs"][0]["data"]["state"]["otp"] == "normal"
-    assert set(facts["answers"]) == {
+    assert diagnostics["hubs"][0]["name"] == REDACTED
+    assert diagnostics["hubs"][0]["data"]["state"]["otp"] == "normal"
+    assert set(diagnostics["answers"]) == {
         "/api/accounts/v1",
         "/identity/oauth/v2/userinfo",
         "/api/spaces/v1",
     }
 
 
-async def test_diagnostics_name_nobody_and_nothing(home: Home, entry: ConfigEntry) -> None:
-    anna = home.simulator.database.users["anna@example.com"]
-    told = json.dumps([await download(home), await download(home, home.device("Boardroom").id)])
-    secrets = [anna.email, anna.name, anna.sub, entry.unique_id, "Boardroom"]
+async def test_diagnostics_contain_no_secrets_or_personal_data(
+    home: Home, entry: ConfigEntry
+) -> None:
+    user = home.simulator.database.users["anna@example.com"]
+    output = json.dumps([await download(home), await download_hub(home)])
+    secrets = [user.email, user.name, user.sub, entry.unique_id, "Boardroom"]
     secrets += [
         hub.id
         for hub in home.simulator.database.hubs_in_account(home.simulator.database.account().id)
     ]
     secrets += [entry.data["token"]["access_token"], entry.data["token"]["refresh_token"]]
     for secret in secrets:
-        assert str(secret) not in told
+        assert str(secret) not in output
 
 
-async def test_diagnostics_of_a_hub_hold_what_the_cloud_says_of_it_alone(
+async def test_hub_diagnostics_have_hub_and_response_of_hub_endpoint(
     home: Home, entry: ConfigEntry
 ) -> None:
-    facts = await download(home, home.device("Boardroom").id)
-    assert facts["hub"]["data"]["state"]["active"] == 1
-    assert facts["answer"]["data"]["state"]["active"] == 1
+    diagnostics = await download_hub(home)
+    assert diagnostics["hub"]["data"]["state"]["active"] == 1
+    assert diagnostics["answer"]["data"]["state"]["active"] == 1
 
 
-async def test_diagnostics_tell_why_there_is_no_answer(home: Home, entry: ConfigEntry) -> None:
+async def test_entry_diagnostics_with_failed_responses_have_error_summaries(
+    home: Home, entry: ConfigEntry
+) -> None:
     home.simulator.add_fault("GET", "/api/accounts/v1", Fault.status(500))
     home.simulator.add_fault("GET", "/api/spaces/v1", Fault.html())
     answers = (await download(home))["answers"]
@@ -124,7 +139,9 @@ async def test_diagnostics_tell_why_there_is_no_answer(home: Home, entry: Config
     assert answers["/api/spaces/v1"] == "OAuth2TokenRequestTransientError"
 
 
-async def test_diagnostics_tell_why_the_last_poll_failed(home: Home, entry: ConfigEntry) -> None:
+async def test_entry_diagnostics_have_error_of_last_poll_until_next_successful_poll(
+    home: Home, entry: ConfigEntry
+) -> None:
     home.simulator.add_fault("GET", HUBS_PATH, Fault.status(502))
     await home.poll()
     assert (await download(home))["updates"]["last_poll_failed_by"] == "OperatedStatusError(502)"
@@ -136,7 +153,7 @@ async def test_diagnostics_tell_why_the_last_poll_failed(home: Home, entry: Conf
     ("status", "error"),
     [(503, "OAuth2TokenRequestTransientError"), (400, "OAuth2TokenRequestReauthError")],
 )
-async def test_diagnostics_tell_that_the_tokens_could_not_be_renewed(
+async def test_entry_diagnostics_after_failed_token_refresh_have_its_error(
     home: Home, entry: ConfigEntry, status: int, error: str
 ) -> None:
     home.simulator.add_fault("POST", TOKEN_PATH, Fault.status(status), times=None)
@@ -144,26 +161,26 @@ async def test_diagnostics_tell_that_the_tokens_could_not_be_renewed(
     assert (await download(home))["updates"]["last_poll_failed_by"] == error
 
 
-async def test_diagnostics_tell_that_the_vendor_names_no_scopes(home: Home) -> None:
+async def test_entry_diagnostics_without_scope_in_token_response_have_no_scopes(home: Home) -> None:
     home.simulator.settings.scope_in_answer = False
     await home.link_account()
     assert (await download(home))["token"]["scopes"] == []
 
 
 @pytest.fixture
-async def pushed(home: Home) -> ConfigEntry:
-    """Link the first account while Home Assistant can be reached from outside."""
+async def push_entry(home: Home) -> ConfigEntry:
+    """Link the first account with a webhook subscription and return its config entry."""
     await home.set_external_url()
     entry = await home.link_account()
     await home.wait_until_idle()
     return entry
 
 
-async def not_understood(home: Home) -> Any:
-    kept = (await download(home))["deliveries_not_understood"]
-    of_hub = await download(home, home.device("Boardroom").id)
-    assert of_hub["deliveries_not_understood"] == kept
-    return kept
+async def download_unknown_deliveries(home: Home) -> Any:
+    """Return the deliveries that were not understood. Entry and hub diagnostics have the same."""
+    deliveries = (await download(home))["deliveries_not_understood"]
+    assert (await download_hub(home))["deliveries_not_understood"] == deliveries
+    return deliveries
 
 
 @pytest.mark.parametrize(
@@ -178,19 +195,19 @@ async def not_understood(home: Home) -> Any:
         ("hub:state:change", {"active": 2}),
     ],
 )
-async def test_diagnostics_hold_a_delivery_whose_form_nobody_documented(
-    home: Home, pushed: ConfigEntry, event: str, data: Any
+async def test_diagnostics_have_redacted_delivery_of_undocumented_event_or_shape(
+    home: Home, push_entry: ConfigEntry, event: str, data: Any
 ) -> None:
-    assert await not_understood(home) == []
+    assert await download_unknown_deliveries(home) == []
     home.simulator.settings.delivery_token = "verificationToken"
     await home.simulator.deliver("Boardroom", event, data)
-    assert await not_understood(home) == [
+    assert await download_unknown_deliveries(home) == [
         {"event": event, "hubId": REDACTED, "data": data, "verificationToken": REDACTED}
     ]
 
 
 @pytest.mark.parametrize(
-    ("message", "kept"),
+    ("delivery", "expected"),
     [
         ({"hubId": "66a1", "temp": 45}, {"hubId": REDACTED, "temp": 45}),
         (
@@ -203,42 +220,46 @@ async def test_diagnostics_hold_a_delivery_whose_form_nobody_documented(
         ),
         ("Anna", REDACTED),
     ],
+    ids=["no event", "unknown hub", "list", "string"],
 )
-async def test_diagnostics_hold_a_delivery_about_no_hub_that_is_known(
-    home: Home, pushed: ConfigEntry, message: Any, kept: Any
+async def test_diagnostics_have_redacted_delivery_without_known_hub(
+    home: Home, push_entry: ConfigEntry, delivery: Any, expected: Any
 ) -> None:
-    await home.post_to_webhook(message)
-    assert await not_understood(home) == [kept]
+    await home.post_to_webhook(delivery)
+    assert await download_unknown_deliveries(home) == [expected]
 
 
-async def test_diagnostics_hold_the_last_delivery_of_each_event(
-    home: Home, pushed: ConfigEntry
+async def test_diagnostics_have_last_delivery_of_each_event(
+    home: Home, push_entry: ConfigEntry
 ) -> None:
     for temp in (45, 46):
         await home.simulator.deliver("Boardroom", "hub:temp", {"temp": temp})
         await home.simulator.deliver("Boardroom", "hub:charging", {"watts": temp})
-    assert [one["data"] for one in await not_understood(home)] == [{"temp": 46}, {"watts": 46}]
+    deliveries = await download_unknown_deliveries(home)
+    assert [delivery["data"] for delivery in deliveries] == [{"temp": 46}, {"watts": 46}]
 
 
-async def test_diagnostics_hold_no_delivery_that_was_understood_or_had_a_wrong_token(
-    home: Home, pushed: ConfigEntry
+async def test_diagnostics_omit_applied_deliveries_and_deliveries_with_wrong_token(
+    home: Home, push_entry: ConfigEntry
 ) -> None:
     await home.simulator.deliver("Boardroom", "hub:state:change", {"newState": {"active": 2}})
     home.simulator.settings.delivery_token = "header"
     await home.simulator.deliver("Boardroom", "hub:temp", {"temp": 45}, token="wrong")
-    assert await not_understood(home) == []
+    assert await download_unknown_deliveries(home) == []
 
 
-async def test_diagnostics_do_not_grow_with_events_that_nobody_knows(
-    home: Home, pushed: ConfigEntry
+async def test_diagnostics_with_many_unknown_events_have_limited_number_of_them(
+    home: Home, push_entry: ConfigEntry
 ) -> None:
     for number in range(40):
         await home.post_to_webhook({"event": f"made:up:{number}", "data": number})
     for data in (1, 2):
         for event in ("hub:temp", "hub:charging", "made:up:0", "made:up:39"):
             await home.post_to_webhook({"event": event, "data": data})
-    kept = {one["event"]: one["data"] for one in await not_understood(home)}
-    assert kept == {f"made:up:{number}": number for number in range(10)} | {
+    deliveries = await download_unknown_deliveries(home)
+    assert {delivery["event"]: delivery["data"] for delivery in deliveries} == {
+        f"made:up:{number}": number for number in range(10)
+    } | {
         "hub:temp": 2,
         "hub:charging": 2,
         "made:up:0": 2,
@@ -246,45 +267,46 @@ async def test_diagnostics_do_not_grow_with_events_that_nobody_knows(
 
 
 @pytest.mark.parametrize("path", ["temp", "data.temp", "data.state.temp", "data.power"])
-async def test_diagnostics_hold_what_a_hub_carries_that_nobody_documented(
+async def test_entry_diagnostics_have_undocumented_hub_data(
     home: Home, entry: ConfigEntry, path: str
 ) -> None:
-    outer, carried = {}, {"temp": [45.5, 46], "unit": "degrees", "ports": {"usb1": "60 W"}}
-    *parents, last = path.split(".")
-    branch: dict[str, Any] = outer
-    for key in parents:
-        branch = branch.setdefault(key, {})
-    branch[last] = carried
-    home.simulator.hub("Boardroom").extra = outer
+    undocumented = {"temp": [45.5, 46], "unit": "degrees", "ports": {"usb1": "60 W"}}
+    keys = path.split(".")
+    extra: dict[str, Any] = {keys[-1]: undocumented}
+    for key in reversed(keys[:-1]):
+        extra = {key: extra}
+    home.simulator.hub("Boardroom").extra = extra
     await home.poll()
-    found: Any = (await download(home))["hubs"][0]
-    for key in path.split("."):
-        found = found[key]
-    assert found == carried
+    data: Any = (await download(home))["hubs"][0]
+    for key in keys:
+        data = data[key]
+    assert data == undocumented
 
 
-async def test_diagnostics_work_while_the_entry_does_not(
+async def test_diagnostics_of_entry_that_is_not_loaded_have_entry_state_and_no_hubs(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
-    device = home.device("Boardroom")
     home.simulator.add_fault("GET", HUBS_PATH, Fault.status(500), times=None)
     await hass.config_entries.async_reload(entry.entry_id)
-    facts = await download(home)
-    assert facts["entry"]["state"] == "setup_retry"
-    assert "hubs" not in facts
-    assert await download(home, device.id) == {}
+    diagnostics = await download(home)
+    assert diagnostics["entry"]["state"] == "setup_retry"
+    assert "hubs" not in diagnostics
+    assert await download_hub(home) == {}
 
 
-async def test_diagnostics_of_the_account_device_hold_no_hub(
+async def test_account_device_diagnostics_have_no_hub(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
-    devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
-    [account] = [one for one in devices if one.entry_type is dr.DeviceEntryType.SERVICE]
-    assert await download(home, account.id) == {"hub": None}
+    [account_device] = [
+        device
+        for device in dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+        if device.entry_type is dr.DeviceEntryType.SERVICE
+    ]
+    assert await download(home, account_device.id) == {"hub": None}
 
 
 @pytest.mark.parametrize(
-    ("told", "kept"),
+    ("value", "expected"),
     [
         (
             {"temp": 45.5, "ok": True, "n": None, "s": ""},
@@ -299,29 +321,33 @@ async def test_diagnostics_of_the_account_device_hold_no_hub(
         ),
         ({"ids": ["on", 3]}, {"ids": [REDACTED, REDACTED]}),
         ({"anna@example.com": 1}, {f"{REDACTED} 1": 1}),
-        *(({key: "Vendor's word"}, {key: "Vendor's word"}) for key in HARMLESS_KEYS),
+        *(({key: "Vendor's word"}, {key: "Vendor's word"}) for key in VENDOR_KEYS),
         *(
             ({key: 7, key.upper(): "on"}, {key: REDACTED, key.upper(): REDACTED})
             for key in IDENTIFYING_KEYS
         ),
-        (HARMLESS_TEXTS, HARMLESS_TEXTS),
+        (VENDOR_TEXTS, VENDOR_TEXTS),
         (["x5%", "12345", "5 Anna", "idlex"], [REDACTED] * 4),
         ({"Port_a1": 1, "a" * 40 + "123": 2}, {"Port_a1": 1, "a" * 40 + "123": 2}),
         ({"a": 1, "a" * 41: 2, "a1234": 3}, {"a": 1, f"{REDACTED} 2": 2, f"{REDACTED} 3": 3}),
     ],
 )
-def test_shape_and_figures_stay_and_names_go(told: Any, kept: Any) -> None:
-    assert redact(told) == kept
+def test_redact_keeps_structure_numbers_and_vendor_words_and_replaces_other_strings(
+    value: JSON, expected: JSON
+) -> None:
+    assert redact(value) == expected
 
 
-@pytest.mark.parametrize("nest", [lambda json: [json], lambda json: {"a": json}])
-def test_what_is_nested_absurdly_deep_is_cut(nest: Callable[[Any], Any]) -> None:
-    deepest: Any = 1
+@pytest.mark.parametrize(
+    "nest", [lambda value: [value], lambda value: {"a": value}], ids=["list", "object"]
+)
+def test_redact_replaces_values_below_maximum_depth(nest: Callable[[JSON], JSON]) -> None:
+    value: JSON = 1
     for _ in range(12):
-        deepest = nest(deepest)
-    assert redact(deepest) == deepest
-    cut = json.dumps(nest(deepest)).replace("1", f'"{REDACTED}"')
-    assert json.dumps(redact(nest(deepest))) == cut
+        value = nest(value)
+    assert redact(value) == value
+    expected = json.dumps(nest(value)).replace("1", f'"{REDACTED}"')
+    assert json.dumps(redact(nest(value))) == expected
     for _ in range(900):
-        deepest = nest(deepest)
-    assert REDACTED in json.dumps(redact(deepest))
+        value = nest(value)
+    assert REDACTED in json.dumps(redact(value))

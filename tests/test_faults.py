@@ -1,8 +1,7 @@
-"""Every fault, at every endpoint, whenever it strikes: its end is in faults.md, and it passes.
+"""Fault injection: each fault at each endpoint during each operation, as listed in faults.md.
 
-While it lasts, Home Assistant's log stays free of tracebacks. Once it is over, everything works
-again without a restart; only where the sign-in is lost, the user is asked for a new one. Wherever
-a redirect leads, nothing goes there.
+During a fault, the log has no traceback, and no redirect is followed. After the fault, everything
+works again without a restart. Only if the sign-in is lost, the user must sign in again.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ import gc
 import logging
 from pathlib import Path
 import re
-from typing import Any
+from typing import override
 
 from aiohttp.web import RequestPayloadError
 import orjson
@@ -23,28 +22,28 @@ from yarl import URL
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.exceptions import HomeAssistantError
 
-from .home import FLOWS_PATH, FRONTEND_URL, HUBS_PATH, SUBSCRIPTIONS_PATH, Home, Step
+from .home import FLOWS_PATH, FRONTEND_URL, HUBS_PATH, SUBSCRIPTIONS_PATH, TOKEN_PATH, Home, Step
 from .https_proxy import HttpsProxy
 from .simulator import Fault, SimHub, Simulator
 
-# Each test is some thirty in one, on one linked account.
+# Each test case injects about 30 faults, one after another.
 pytestmark = pytest.mark.timeout(300)
 
 HOUR = 3600
-# Longer than anything else waits before it is tried again.
-PATIENCE = 200
-# By then a subscription that works has been extended again.
-EXTENDED = 67 * 60
+# Seconds after which everything but a subscription was retried.
+RETRY_PERIOD = 200
+# Seconds after which a subscription was extended or retried.
+SUBSCRIPTION_PERIOD = 67 * 60
 
-type Fail = Callable[[], Awaitable[None]]
+type InjectFault = Callable[[], Awaitable[None]]
 
-TOKEN = ("POST", "/identity/oauth/v2/token")
+TOKEN_ENDPOINT = ("POST", TOKEN_PATH)
 ENDPOINTS = {
-    "code exchange": TOKEN,
-    "refresh": TOKEN,
+    "code exchange": TOKEN_ENDPOINT,
+    "refresh": TOKEN_ENDPOINT,
     "user info": ("GET", "/identity/oauth/v2/userinfo"),
     "accounts": ("GET", "/api/accounts/v1"),
-    "hubs list": ("GET", HUBS_PATH),
+    "hub list": ("GET", HUBS_PATH),
     "single hub": ("GET", f"{HUBS_PATH}/*"),
     "spaces": ("GET", "/api/spaces/v1"),
     "state command": ("PUT", f"{HUBS_PATH}/*"),
@@ -58,74 +57,77 @@ FAULTS = {
         for code in (400, 401, 403, 404, 408, 409, 418, 429, 500, 502, 503, 504)
     },
     "429 with Retry-After": Fault.status(429, {"Retry-After": "120"}),
-    "page": Fault.html(),
+    "HTML page": Fault.html(),
     "empty body": Fault.empty(),
     "NaN": Fault.body("NaN"),
     "deep nesting": Fault.nested(),
-    "wrong charset": Fault.bad_utf8(),
-    "other type": Fault.body('"a text"'),
+    "invalid UTF-8": Fault.bad_utf8(),
+    "JSON string": Fault.body('"a text"'),
     "null": Fault.body("null"),
     "truncated JSON": Fault.truncated(),
     "slow headers": Fault.hang(),
     "slow body": Fault.slow(100),
     "connection reset": Fault.reset(),
-    "not gzip": Fault.bad_gzip(),
+    "invalid gzip": Fault.bad_gzip(),
     "50 MB": Fault.huge(50_000_000),
     "redirect loop": Fault.redirect_loop(),
 }
-# How Home Assistant itself words that an update failed, as it does once for each outage.
-OUTAGE = (
+# Home Assistant logs a failed update with one of these messages, once per outage.
+UPDATE_FAILED_MESSAGES = (
     "Error fetching %s data: %s",
     "Error requesting %s data: %s",
     "Authentication failed while fetching %s data: %s",
 )
 
 
-def tables() -> Iterator[list[dict[str, str]]]:
-    """Read the tables in faults.md, each line of them by the heads of its columns."""
+def read_tables() -> Iterator[list[dict[str, str]]]:
+    """Read the tables of faults.md. A row is a dict with the column headings as keys."""
     text = Path(__file__).with_name("faults.md").read_text(encoding="utf-8")
     for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
-        head, _, *lines = (
+        header, _, *rows = (
             [cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()
         )
-        yield [dict(zip(head, line, strict=True)) for line in lines]
+        yield [dict(zip(header, row, strict=True)) for row in rows]
 
 
-GROUPS, ROWS, CALLBACKS = tables()
+FAULT_GROUPS, RESULTS, CALLBACKS = read_tables()
 
 
-@dataclass
-class Row:
-    """A row of the big table, and where it is tried."""
+@dataclass(frozen=True, kw_only=True)
+class FaultCase:
+    """An operation, an endpoint, and the expected result by fault."""
 
-    moment: str
+    operation: str
     endpoint: str
     expected: dict[str, str]
 
     def __str__(self) -> str:
-        return f"{self.moment}, {self.endpoint}"
+        return f"{self.operation}, {self.endpoint}"
 
 
-def rows(*, server: bool) -> Any:
-    """Return the rows, with the expected end by fault: those with a server, or without one."""
-    found = []
-    for line in ROWS:
+def parametrize_cases(*, unreachable: bool) -> pytest.MarkDecorator:
+    """Run a test with each row of the table of results.
+
+    The cases have only the faults of the group *unreachable*, or only all other faults.
+    """
+    cases = []
+    for row in RESULTS:
         expected = {
-            fault: line[group["name"]]
-            for group in GROUPS
+            fault: row[group["group"]]
+            for group in FAULT_GROUPS
             for fault in group["faults"].split(", ")
-            if line[group["name"]] != "-" and server == (group["name"] != "no server")
+            if row[group["group"]] != "-" and unreachable == (group["group"] == "unreachable")
         }
         if expected:
-            found.append(Row(line["moment"], line["endpoint"], expected))
-    return pytest.mark.parametrize("row", found, ids=str)
+            case = FaultCase(
+                operation=row["operation"], endpoint=row["endpoint"], expected=expected
+            )
+            cases.append(case)
+    return pytest.mark.parametrize("case", cases, ids=str)
 
 
-# When it strikes
-
-
-class Moment:
-    """A time at which something is asked of the cloud, again and again."""
+class Operation:
+    """Operation that sends requests to the API. It is repeated with each fault."""
 
     access = "read"
 
@@ -136,17 +138,18 @@ class Moment:
 
     @property
     def hub(self) -> SimHub:
+        """The hub whose port 3 shows whether updates arrive."""
         return self.home.simulator.hub("Boardroom")
 
-    async def begin(self) -> None:
+    async def prepare(self) -> None:
         """Link the account."""
         self.home.simulator.settings.command_delay = 0
         self.home.enable_instant_updates_sensor()
         await self.home.add_credentials()
-        assert (await self.dialog())["type"] == "create_entry"
+        assert (await self.run_user_flow())["type"] == "create_entry"
 
-    async def dialog(self, fail: Fail | None = None) -> Step:
-        """Go through the dialog; the fault begins when the browser comes back."""
+    async def run_user_flow(self, inject_fault: InjectFault | None = None) -> Step:
+        """Complete the user flow. The fault starts when the sign-in page redirects back."""
         home = self.home
         step = await home.submit_form(
             await home.start_flow(), server=self.server, access=self.access
@@ -154,164 +157,182 @@ class Moment:
         location = await home.simulator.approve(
             step["url"].replace(self.server, home.simulator.url)
         )
-        if fail:
-            await fail()
+        if inject_fault:
+            await inject_fault()
         return await home.follow_redirect(step, location)
 
-    async def strike(self, fail: Fail) -> str:
-        """Let the fault begin and the moment come; return the end in the words of the table."""
+    async def run_with_fault(self, inject_fault: InjectFault) -> str:
+        """Inject the fault, run the operation and return the result as in the table."""
         if self.endpoint == "refresh":
             self.home.simulator.expire_access_tokens()
-        await fail()
-        return await self.happen()
+        await inject_fault()
+        return await self.run()
 
-    async def happen(self) -> str:
+    async def run(self) -> str:
+        """Run the operation and return the result as in the table."""
         raise NotImplementedError
 
-    async def pass_by(self) -> None:
-        """Let the time pass after which all should be well; the fault is over."""
-        await self.home.advance_time(PATIENCE)
+    async def recover(self) -> None:
+        """Advance time until the integration must have recovered. The fault has ended."""
+        await self.home.advance_time(RETRY_PERIOD)
 
     async def sign_in_again(self) -> None:
-        """Go through the dialog that Home Assistant shows by itself."""
+        """Complete the reauth flow."""
         [flow] = self.home.hass.config_entries.flow.async_progress_by_handler("ochno")
         step = await self.home.submit_form({"flow_id": flow["flow_id"]})
         url = step["url"].replace(self.server, self.home.simulator.url)
         step = await self.home.follow_redirect(step, await self.home.simulator.approve(url))
         assert step["reason"] == "reauth_successful"
 
-    async def work(self) -> None:
-        """Show that everything works, and be ready for the next fault."""
-        self.replug()
-        await self.home.advance_time(PATIENCE)
-        assert self.shown == self.true
+    async def check_recovery(self) -> None:
+        """Assert that everything works, and prepare for the next fault."""
+        self.change_port()
+        await self.home.advance_time(RETRY_PERIOD)
+        assert self.shown_state == self.actual_state
 
-    def replug(self) -> None:
-        """Let something change in the room."""
+    def change_port(self) -> None:
+        """Plug in a laptop at port 3, or unplug it."""
         (self.hub.unplug if self.hub.state["connected"][2] else self.hub.plug)(3)
 
     @property
-    def shown(self) -> str | None:
+    def shown_state(self) -> str | None:
+        """The state of port 3 in Home Assistant."""
         return self.home.state("binary_sensor", "Boardroom", "port_3_connected")
 
     @property
-    def true(self) -> str:
+    def actual_state(self) -> str:
+        """The state of port 3 in the simulator."""
         return "on" if self.hub.state["connected"][2] else "off"
 
 
-class Flow(Moment):
-    """The browser comes back from the sign-in page."""
+class ConfigFlow(Operation):
+    """The sign-in page redirects the browser to Home Assistant."""
 
-    async def begin(self) -> None:
+    @override
+    async def prepare(self) -> None:
         await self.home.add_credentials()
 
-    async def strike(self, fail: Fail) -> str:
-        step = await self.dialog(fail)
-        return "linked" if step["type"] == "create_entry" else step["reason"]
+    @override
+    async def run_with_fault(self, inject_fault: InjectFault) -> str:
+        step = await self.run_user_flow(inject_fault)
+        return "linked" if step["type"] == "create_entry" else str(step["reason"])
 
-    async def work(self) -> None:
+    @override
+    async def check_recovery(self) -> None:
         for entry in self.home.hass.config_entries.async_entries("ochno"):
             assert entry.state is ConfigEntryState.LOADED
             await self.home.hass.config_entries.async_remove(entry.entry_id)
-        assert (await self.dialog())["type"] == "create_entry"
-        await super().work()
+        assert (await self.run_user_flow())["type"] == "create_entry"
+        await super().check_recovery()
         await self.home.hass.config_entries.async_remove(self.home.entry.entry_id)
 
 
-class Setup(Moment):
-    """Home Assistant starts."""
+class Setup(Operation):
+    """Home Assistant sets up the entry."""
 
-    async def begin(self) -> None:
+    @override
+    async def prepare(self) -> None:
         self.home.simulator.settings.list_state = self.endpoint != "single hub"
-        await super().begin()
+        await super().prepare()
         await self.home.hass.config_entries.async_unload(self.home.entry.entry_id)
 
-    async def happen(self) -> str:
+    @override
+    async def run(self) -> str:
         await self.home.hass.config_entries.async_setup(self.home.entry.entry_id)
         await self.home.wait_until_idle()
-        ends = {
+        results = {
             ConfigEntryState.LOADED: "loaded",
             ConfigEntryState.SETUP_RETRY: "retry",
             ConfigEntryState.SETUP_ERROR: "reauth",
         }
-        return ends[self.home.entry.state]
+        return results[self.home.entry.state]
 
-    async def work(self) -> None:
-        await super().work()
+    @override
+    async def check_recovery(self) -> None:
+        await super().check_recovery()
         await self.home.hass.config_entries.async_unload(self.home.entry.entry_id)
 
 
-class Poll(Moment):
-    """All hubs are asked for."""
+class Poll(Operation):
+    """The coordinator polls all hubs."""
 
-    async def begin(self) -> None:
+    @override
+    async def prepare(self) -> None:
         self.home.simulator.settings.list_state = self.endpoint != "single hub"
-        await super().begin()
+        await super().prepare()
 
-    async def happen(self) -> str:
-        self.replug()
+    @override
+    async def run(self) -> str:
+        self.change_port()
         if self.endpoint == "spaces":
             await self.home.advance_time(HOUR)
         await self.home.poll(2)
         if self.home.flow_sources:
-            assert self.shown == "unavailable"
+            assert self.shown_state == "unavailable"
             return "reauth"
-        if self.shown == "unavailable":
+        if self.shown_state == "unavailable":
             return "unavailable"
-        return "goes on" if self.shown == self.true else "as before"
+        return "updated" if self.shown_state == self.actual_state else "unchanged"
 
-    async def pass_by(self) -> None:
-        await super().pass_by()
+    @override
+    async def recover(self) -> None:
+        await super().recover()
         if not self.home.flow_sources:
-            assert self.shown == self.true
+            assert self.shown_state == self.actual_state
 
 
-class Command(Moment):
-    """The user makes another port active."""
+class Command(Operation):
+    """The user selects another active port."""
 
     access = "control"
 
-    async def happen(self) -> str:
-        before = self.active
+    @override
+    async def run(self) -> str:
+        before = self.active_port
         try:
-            await self.switch()
+            await self.select_port()
         except HomeAssistantError as err:
-            assert self.active == before
+            assert self.active_port == before
             return str(err.translation_key)
         return "done"
 
-    async def work(self) -> None:
-        await super().work()
-        await self.switch()
-        assert self.active == str(self.hub.active)
+    @override
+    async def check_recovery(self) -> None:
+        await super().check_recovery()
+        await self.select_port()
+        assert self.active_port == str(self.hub.active)
 
-    async def switch(self) -> None:
+    async def select_port(self) -> None:
+        """Select port 2, or if it is active, port 3."""
         option = "3" if self.hub.active == 2 else "2"
         await self.home.call_action(
             "select", "select_option", "Boardroom", "active_port", option=option
         )
 
     @property
-    def active(self) -> str | None:
+    def active_port(self) -> str | None:
+        """The active port in Home Assistant."""
         return self.home.state("select", "Boardroom", "active_port")
 
 
-class Push(Moment):
-    """Changes arrive at once, or are to."""
+class Push(Operation):
+    """The integration subscribes, extends the subscription, or receives a delivery."""
 
-    async def begin(self) -> None:
+    @override
+    async def prepare(self) -> None:
         await self.home.set_external_url()
-        await super().begin()
+        await super().prepare()
         await self.home.wait_until_idle()
 
-    async def happen(self) -> str:
+    @override
+    async def run(self) -> str:
         match self.endpoint:
             case "single hub":
-                self.replug()
+                self.change_port()
                 await self.home.wait_for_deliveries()
                 await self.home.advance_time(2)
             case "extend":
-                await self.home.advance_time(EXTENDED)
+                await self.home.advance_time(SUBSCRIPTION_PERIOD)
             case "delivery":
                 await self.home.wait_for_deliveries()
                 await self.home.advance_time(2)
@@ -320,48 +341,52 @@ class Push(Moment):
                     await self.home.hass.config.async_update(external_url=url)
                     await self.home.wait_until_idle()
                 await self.home.poll()
-        return self.end()
+        return self.result()
 
-    def end(self) -> str:
+    def result(self) -> str:
+        """Return the result as in the table."""
         if self.home.flow_sources:
             return "reauth"
-        if self.shown == "unavailable":
+        if self.shown_state == "unavailable":
             return "unavailable"
-        assert self.shown == self.true
+        assert self.shown_state == self.actual_state
         state = str(self.home.instant_updates_state)
         return {"failing": "polling"}.get(state, state)
 
-    async def pass_by(self) -> None:
-        await super().pass_by()
-        # Subscribing is tried again ever more rarely; and what was said to be extended, and was
-        # not, is found to have lapsed.
-        await self.home.advance_time(EXTENDED)
+    @override
+    async def recover(self) -> None:
+        await super().recover()
+        # The retries have a back-off. A subscription that was not really extended expires.
+        await self.home.advance_time(SUBSCRIPTION_PERIOD)
 
-    async def work(self) -> None:
+    @override
+    async def check_recovery(self) -> None:
         assert self.home.instant_updates_state == "active"
-        # One that the cloud made or kept, but said that it had not, lapses by itself.
-        for lost in self.home.simulator.subscriptions.active()[:-1]:
-            lost.expires = 0
-        self.replug()
+        # A subscription whose response was lost remains at the simulator until it expires.
+        for subscription in self.home.simulator.subscriptions.active()[:-1]:
+            subscription.expires = 0
+        self.change_port()
         await self.home.wait_for_deliveries()
-        assert self.shown == self.true
-        await super().work()
+        assert self.shown_state == self.actual_state
+        await super().check_recovery()
 
 
 class Unload(Push):
-    """Home Assistant stops, or the entry is reloaded."""
+    """Home Assistant unloads the entry."""
 
-    async def happen(self) -> str:
+    @override
+    async def run(self) -> str:
         assert await self.home.hass.config_entries.async_unload(self.home.entry.entry_id)
         return "done"
 
-    async def pass_by(self) -> None:
+    @override
+    async def recover(self) -> None:
         await self.home.hass.config_entries.async_setup(self.home.entry.entry_id)
         await self.home.wait_until_idle()
 
 
-MOMENTS: dict[str, type[Moment]] = {
-    "flow": Flow,
+OPERATIONS: dict[str, type[Operation]] = {
+    "config flow": ConfigFlow,
     "setup": Setup,
     "poll": Poll,
     "command": Command,
@@ -370,204 +395,203 @@ MOMENTS: dict[str, type[Moment]] = {
 }
 
 
-# The matrix
-
-
-def strange(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return the tracebacks and errors in the log that are not Home Assistant's own wording."""
+def unexpected_log_messages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the logged errors and tracebacks that are not expected during a fault."""
     return [
         f"{record.name}: {record.getMessage()} {record.exc_text or ''}"
         for record in caplog.records
         if record.levelno > logging.DEBUG
         and (record.levelno >= logging.ERROR or record.exc_info)
-        and not is_outage(record)
-        and not is_undecodable(record)
+        and not is_update_failed_message(record)
+        and not is_payload_error(record)
     ]
 
 
-def is_outage(record: logging.LogRecord) -> bool:
-    """Whether it says that an update failed, for a reason that the integration put into words."""
+def is_update_failed_message(record: logging.LogRecord) -> bool:
+    """Return whether Home Assistant logged a failed update with an error of the integration."""
     return (
-        record.msg in OUTAGE
+        record.msg in UPDATE_FAILED_MESSAGES
         and isinstance(record.args, tuple)
         and isinstance(record.args[1], HomeAssistantError)
     )
 
 
-def is_undecodable(record: logging.LogRecord) -> bool:
-    """Whether it is how aiohttp's server takes leave of a body that is not the gzip it should be.
+def is_payload_error(record: logging.LogRecord) -> bool:
+    """Return whether the server of aiohttp logged a request body that is not valid gzip.
 
-    That comes after the integration, and every other endpoint of Home Assistant, has answered.
+    It logs this after the webhook has responded, and does so for each URL of Home Assistant.
     """
     error = record.exc_info[1] if record.exc_info else None
     return record.name == "aiohttp.server" and isinstance(error, RequestPayloadError)
 
 
-def was_asked(home: Home, method: str, path: str) -> bool:
-    """Whether the simulator had a request that the fault was for."""
+def was_requested(home: Home, method: str, path: str) -> bool:
+    """Return whether the simulator received a request that the fault applied to."""
     return any(
         request.method == method and request.path.startswith(path.rstrip("*"))
         for request in home.simulator.requests
     )
 
 
-async def time_passes(home: Home) -> None:
-    """Let time pass with everything that happens, so that what never ends is given up."""
+async def advance_time_until_cancelled(home: Home) -> None:
+    """Advance time in small steps, so that requests without a response time out."""
     assert home.freezer is not None
     while True:
         home.freezer.tick(0.01)
         await asyncio.sleep(0)
 
 
-async def try_all(
-    row: Row,
-    moment: Moment,
+async def run_case(
+    case: FaultCase,
+    operation: Operation,
     caplog: pytest.LogCaptureFixture,
     subtests: pytest.Subtests,
-    fail: Callable[[str], Awaitable[None]],
-    heal: Fail,
+    inject_fault: Callable[[str], Awaitable[None]],
+    clear_faults: Callable[[], Awaitable[None]],
 ) -> None:
-    await moment.begin()
-    for fault, expected in row.expected.items():
+    """Run the operation with each fault, and assert the result and the recovery."""
+    await operation.prepare()
+    for fault, expected in case.expected.items():
         with subtests.test(fault=fault):
             caplog.clear()
             clock = None
-            if fault.startswith("slow") or row.moment == "command":
-                clock = asyncio.create_task(time_passes(moment.home))
+            if fault.startswith("slow") or case.operation == "command":
+                clock = asyncio.create_task(advance_time_until_cancelled(operation.home))
             try:
-                ends = [await moment.strike(partial(fail, fault))]
+                results = [await operation.run_with_fault(partial(inject_fault, fault))]
             finally:
                 if clock:
                     clock.cancel()
-                await heal()
-            await moment.pass_by()
-            if moment.home.flow_sources:
-                ends = list(dict.fromkeys([*ends, "reauth"]))
-                await moment.sign_in_again()
-            assert ", ".join(ends) == expected
-            await moment.work()
-            assert strange(caplog) == []
+                await clear_faults()
+            await operation.recover()
+            if operation.home.flow_sources:
+                results = list(dict.fromkeys([*results, "reauth"]))
+                await operation.sign_in_again()
+            assert ", ".join(results) == expected
+            await operation.check_recovery()
+            assert unexpected_log_messages(caplog) == []
     caplog.clear()
+    # asyncio logs an exception that nobody retrieved when it deletes the task.
     gc.collect()
-    assert strange(caplog) == []
+    assert unexpected_log_messages(caplog) == []
 
 
-@rows(server=True)
-async def test_fault(
-    home: Home, row: Row, caplog: pytest.LogCaptureFixture, subtests: pytest.Subtests
+@parametrize_cases(unreachable=False)
+async def test_fault_has_expected_result_and_recovers(
+    home: Home, case: FaultCase, caplog: pytest.LogCaptureFixture, subtests: pytest.Subtests
 ) -> None:
-    async with Simulator() as other:
+    async with Simulator() as redirect_target:
         faults = FAULTS | {
-            f"redirect {code}": Fault.redirect(f"{other.url}{HUBS_PATH}", code)
+            f"redirect {code}": Fault.redirect(f"{redirect_target.url}{HUBS_PATH}", code)
             for code in (302, 307)
         }
 
-        async def fail(fault: str) -> None:
+        async def inject_fault(fault: str) -> None:
             home.simulator.requests.clear()
-            if row.endpoint == "delivery":
-                await deliver(home, fault)
+            if case.endpoint == "delivery":
+                await send_delivery(home, fault)
             else:
-                home.simulator.add_fault(*ENDPOINTS[row.endpoint], faults[fault], times=None)
+                home.simulator.add_fault(*ENDPOINTS[case.endpoint], faults[fault], times=None)
 
-        async def heal() -> None:
+        async def clear_faults() -> None:
             home.simulator.clear_faults()
-            assert row.endpoint == "delivery" or was_asked(home, *ENDPOINTS[row.endpoint])
+            assert case.endpoint == "delivery" or was_requested(home, *ENDPOINTS[case.endpoint])
 
-        moment = MOMENTS[row.moment](home, home.simulator.url, row.endpoint)
-        await try_all(row, moment, caplog, subtests, fail, heal)
-        assert other.requests == []
+        operation = OPERATIONS[case.operation](home, home.simulator.url, case.endpoint)
+        await run_case(case, operation, caplog, subtests, inject_fault, clear_faults)
+        assert redirect_target.requests == []
 
 
 @pytest.fixture
 async def https_proxy(
     simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[HttpsProxy]:
-    """Put the internet in front of the simulator."""
+    """Return a running HTTPS proxy to the simulator."""
     async with HttpsProxy(simulator.port, tmp_path, monkeypatch) as https_proxy:
         yield https_proxy
 
 
-@rows(server=False)
-async def test_no_server(
+@parametrize_cases(unreachable=True)
+async def test_unreachable_server_has_expected_result_and_recovers(
     https_proxy: HttpsProxy,
     home: Home,
-    row: Row,
+    case: FaultCase,
     caplog: pytest.LogCaptureFixture,
     subtests: pytest.Subtests,
 ) -> None:
-    async def fail(fault: str) -> None:
+    async def inject_fault(fault: str) -> None:
         await https_proxy.inject_fault(fault)
-        # Home Assistant remembers for ten seconds where a name was found.
+        # Home Assistant caches DNS responses for ten seconds.
         await home.advance_time(11)
 
-    moment = MOMENTS[row.moment](home, https_proxy.url, row.endpoint)
-    await try_all(row, moment, caplog, subtests, fail, https_proxy.clear_faults)
+    operation = OPERATIONS[case.operation](home, https_proxy.url, case.endpoint)
+    await run_case(case, operation, caplog, subtests, inject_fault, https_proxy.clear_faults)
 
 
-# What does not come from the cloud, but from the browser, or from anybody
-
-
-async def deliver(home: Home, fault: str) -> None:
-    """Deliver a change to the webhook with a fault."""
+async def send_delivery(home: Home, fault: str) -> None:
+    """Send a delivery with a fault to the webhook."""
     hub = home.simulator.hub("Boardroom")
-    sound = orjson.dumps({"event": "hub:state:change", "hubId": hub.id, "data": {"newState": {}}})
+    valid = orjson.dumps({"event": "hub:state:change", "hubId": hub.id, "data": {"newState": {}}})
     bodies = {
-        "page": b"<!DOCTYPE html><html><p>Please accept the terms.</p></html>",
+        "HTML page": b"<!DOCTYPE html><html><p>Please accept the terms.</p></html>",
         "empty body": b"",
         "NaN": b'{"event": "hub:state:change", "data": {"newState": {"active": NaN}}}',
         "deep nesting": b"[" * 100_000,
-        "wrong charset": b'{"hubId": "K\xf6k"}',
-        "other type": b'"a text"',
+        "invalid UTF-8": b'{"hubId": "K\xf6k"}',
+        "JSON string": b'"a text"',
         "null": b"null",
-        "truncated JSON": sound[: len(sound) // 2],
-        "50 MB": sound + b" " * 50_000_000,
+        "truncated JSON": valid[: len(valid) // 2],
+        "50 MB": valid + b" " * 50_000_000,
     }
-    body = bodies.get(fault, sound)
+    body = bodies.get(fault, valid)
     [subscription] = home.simulator.subscriptions.active()
-    encoding = "Content-Encoding: gzip\r\n" if fault == "not gzip" else ""
+    encoding = "Content-Encoding: gzip\r\n" if fault == "invalid gzip" else ""
     head = (
         f"POST {URL(subscription.webhook_url).path} HTTP/1.1\r\nHost: localhost\r\n"
         f"{encoding}Content-Length: {len(body)}\r\n\r\n"
     ).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", home.client.port)
-    pieces = {
+    chunks = {
         "slow headers": [head[:40]],
         "slow body": [head, body[:20], body[20:]],
         "connection reset": [head, body[:20]],
     }
-    for piece in pieces.get(fault, [head, body]):
-        writer.write(piece)
-        for _ in range(100):  # until it has been noticed
+    for chunk in chunks.get(fault, [head, body]):
+        writer.write(chunk)
+        # Enough time for Home Assistant to read the chunk.
+        for _ in range(100):
             await asyncio.sleep(0)
     if fault not in ("slow headers", "connection reset"):
         assert b" 200 OK" in await reader.readline()
     writer.transport.abort()
 
 
-@pytest.mark.parametrize("line", CALLBACKS, ids=lambda line: line["what the browser brings back"])
-async def test_callback(home: Home, line: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
-    flow = Flow(home, home.simulator.url, "callback")
-    await flow.begin()
+@pytest.mark.parametrize("row", CALLBACKS, ids=lambda row: row["callback"])
+async def test_sign_in_callback_ends_flow_or_leaves_it_open(
+    home: Home, row: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    flow = ConfigFlow(home, home.simulator.url, "callback")
+    await flow.prepare()
     step = await home.submit_form(await home.start_flow(), server=flow.server, access="read")
     location = URL(await home.simulator.approve(step["url"]), encoded=True)
     state = location.query["state"]
-    query = {
-        "a made-up code": {"state": state, "code": "made-up"},
-        "neither code nor error": {"state": state},
+    callback, result = row["callback"], row["result"]
+    queries = {
+        "unknown code": {"state": state, "code": "made-up"},
+        "no code and no error": {"state": state},
         "no state": {"code": "made-up"},
-        "a made-up state": {"state": "made-up", "code": "made-up"},
-        "nothing": {},
+        "unknown state": {"state": "made-up", "code": "made-up"},
+        "no parameters": {},
     }
-    what = line["what the browser brings back"]
-    sent = query.get(what, {"state": state, "error": what})
-    async with home.client.get(location.path, params=sent) as answer:
-        assert answer.status in (200, 400)
+    query = queries.get(callback, {"state": state, "error": callback})
+    async with home.client.get(location.path, params=query) as response:
+        assert response.status in (200, 400)
     step = await home.request("GET", f"{FLOWS_PATH}/{step['flow_id']}")
     await home.wait_until_idle()
-    if line["the dialog"] == "waits":
+    if result == "open":
         assert step["type"] == "external"
         assert (await home.follow_redirect(step, str(location)))["type"] == "create_entry"
     else:
-        assert step["reason"] == line["the dialog"]
-        await flow.work()
-    assert strange(caplog) == []
+        assert step["reason"] == result
+        await flow.check_recovery()
+    assert unexpected_log_messages(caplog) == []

@@ -1,4 +1,4 @@
-"""What hassfest and HACS ask of a repository, and what a release holds."""
+"""Tests of the repository: manifest, HACS, documents, brand images, releases and workflows."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -25,19 +25,20 @@ from homeassistant.setup import async_setup_component
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "custom_components" / DOMAIN
 GITHUB = ROOT / ".github"
-SLUG = "ha-ochno/ha-ochno"
+REPOSITORY = "ha-ochno/ha-ochno"
 WORKFLOWS = sorted((GITHUB / "workflows").iterdir())
 REQUIREMENTS = sorted(ROOT.glob("requirements_*.in"))
-FORMS = sorted((GITHUB / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
+ISSUE_FORMS = sorted((GITHUB / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def read(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-MANIFEST = read(PACKAGE / "manifest.json")
-HACS = read(ROOT / "hacs.json")
+MANIFEST = read_json(PACKAGE / "manifest.json")
+HACS = read_json(ROOT / "hacs.json")
 CHANGELOG = f"""\
 # Changelog
 
@@ -57,10 +58,10 @@ CHANGELOG = f"""\
 """
 
 
-# The repository
+# Repository
 
 
-def test_manifest() -> None:
+def test_manifest_has_valid_keys_in_order_and_values() -> None:
     keys = list(MANIFEST)
     assert keys == ["domain", "name", *sorted(keys[2:])]
     assert set(keys) <= {
@@ -71,13 +72,13 @@ def test_manifest() -> None:
     assert MANIFEST["domain"] == PACKAGE.name
     assert MANIFEST["requirements"] == []
     assert MANIFEST["config_flow"] is True
-    assert MANIFEST["codeowners"] == [f"@{SLUG.partition('/')[0]}"]
-    assert MANIFEST["documentation"] == f"https://github.com/{SLUG}"
-    assert MANIFEST["issue_tracker"] == f"https://github.com/{SLUG}/issues"
+    assert MANIFEST["codeowners"] == [f"@{REPOSITORY.partition('/')[0]}"]
+    assert MANIFEST["documentation"] == f"https://github.com/{REPOSITORY}"
+    assert MANIFEST["issue_tracker"] == f"https://github.com/{REPOSITORY}/issues"
     assert re.fullmatch(r"\d+\.\d+\.\d+", MANIFEST["version"])
 
 
-def test_hacs() -> None:
+def test_hacs_file_has_valid_keys_and_values() -> None:
     assert set(HACS) <= {
         *("name", "content_in_root", "country", "filename", "hacs", "hide_default_branch"),
         *("homeassistant", "persistent_directory", "zip_release", "render_readme"),
@@ -86,24 +87,22 @@ def test_hacs() -> None:
     assert ("filename" in HACS) == bool(HACS.get("zip_release"))
 
 
-def test_oldest_home_assistant_is_the_same_for_hacs_the_readme_and_the_tests() -> None:
-    oldest = HACS["homeassistant"]
-    assert (
-        f"Home Assistant {oldest.removesuffix('.0')} or later" in (ROOT / "README.md").read_text()
-    )
-    # Equal on the floor: `scripts/test --floor` runs this, too.
-    assert AwesomeVersion(__version__) >= oldest
+def test_minimum_home_assistant_version_is_the_same_in_all_files() -> None:
+    minimum = HACS["homeassistant"]
+    floor = (ROOT / "requirements_floor.txt").read_text(encoding="utf-8")
+    assert re.findall(r"^homeassistant==(.+)$", floor, flags=re.MULTILINE) == [minimum]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert minimum.removesuffix(".0") in re.findall(r"\b20\d{2}\.\d{1,2}\b", readme)
+    assert AwesomeVersion(__version__) >= minimum
 
 
-def test_repository_is_of_the_shape_that_hacs_installs() -> None:
+def test_repository_has_one_integration_a_readme_and_a_license() -> None:
     assert [path.name for path in PACKAGE.parent.iterdir() if path.is_dir()] == [DOMAIN]
-    assert (ROOT / "README.md").read_text(encoding="utf-8").startswith("# Ochno")
-    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
-    assert text.startswith("MIT License\n")
-    assert "WITHOUT WARRANTY OF ANY KIND" in text
+    assert (ROOT / "README.md").is_file()
+    assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith("MIT License\n")
 
 
-def test_repository_is_the_same_wherever_it_is_named() -> None:
+def test_repository_has_the_same_name_in_all_files() -> None:
     patterns = (
         r"github\.com/([\w-]+)/([\w-]+)",
         r"owner=([\w-]+)&(?:amp;)?repository=([\w-]+)",
@@ -111,25 +110,25 @@ def test_repository_is_the_same_wherever_it_is_named() -> None:
     folders = ("custom_components", "blueprints", ".github", "docs")
     files = [path for path in ROOT.iterdir() if path.suffix in (".md", ".json", ".toml")]
     files += [path for folder in folders for path in (ROOT / folder).rglob("*.*")]
-    named = 0
+    checked = 0
     for path in files:
         if path.suffix not in (".md", ".json", ".toml", ".yaml", ".yml", ".py"):
             continue
         for pattern in patterns:
             for owner, name in re.findall(pattern, path.read_text(encoding="utf-8")):
                 if "ha-ochno" in (owner, name):
-                    assert f"{owner}/{name}" == SLUG, path
-                    named += 1
-    assert named >= 2
+                    assert f"{owner}/{name}" == REPOSITORY, path
+                    checked += 1
+    assert checked >= 2
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
-def test_document_names_only_what_there_is(path: Path) -> None:
+def test_document_links_and_file_names_exist(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
         assert (path.parent / link).exists(), link
-    file = r"`((?:scripts|tests)/[^ `]*|[\w./-]+\.(?:json|py|svg|yaml))"
-    for name in re.findall(file, text):
+    file_name = r"`((?:scripts|tests)/[^ `]*|[\w./-]+\.(?:json|py|svg|yaml))"
+    for name in re.findall(file_name, text):
         assert (ROOT / name).exists() or (PACKAGE / name).exists(), name
 
 
@@ -145,12 +144,12 @@ def test_compiled_requirements_pin_all_packages_of_their_input(path: Path) -> No
 # Brand images
 
 
-def test_every_brand_image_that_home_assistant_asks_for_is_there() -> None:
+def test_brand_folder_has_all_images_of_home_assistant() -> None:
     assert {path.name for path in (PACKAGE / "brand").iterdir()} == ALLOWED_IMAGES
 
 
 @pytest.mark.parametrize("name", sorted(ALLOWED_IMAGES))
-def test_brand_image_keeps_the_rules(name: str) -> None:
+def test_brand_image_has_valid_size_transparency_and_contrast(name: str) -> None:
     with Image.open(PACKAGE / "brand" / name) as image:
         size = 512 if "@2x" in name else 256
         assert image.format == "PNG"
@@ -159,24 +158,24 @@ def test_brand_image_keeps_the_rules(name: str) -> None:
         else:
             assert size // 2 <= min(image.size) <= size
             assert image.width > image.height
-        opacity = image.getchannel("A")
-        assert opacity.getpixel((0, 0)) == 0, "not transparent"
-        assert opacity.getbbox() == (0, 0, *image.size), "not trimmed"
-        # Of little may the background be taken: white, or for the others black.
-        shades = image.convert("L").histogram(mask=opacity)
-        unseen = shades[:80] if name.startswith("dark_") else shades[200:]
-        assert sum(unseen) < 0.05 * sum(shades)
+        alpha = image.getchannel("A")
+        assert alpha.getpixel((0, 0)) == 0, "not transparent"
+        assert alpha.getbbox() == (0, 0, *image.size), "not trimmed"
+        # Light pixels are hardly visible on a white page, and dark pixels on a black page.
+        histogram = image.convert("L").histogram(mask=alpha)
+        low_contrast = histogram[:80] if name.startswith("dark_") else histogram[200:]
+        assert sum(low_contrast) < 0.05 * sum(histogram)
 
 
-async def test_home_assistant_shows_the_brand_images(
+async def test_brands_endpoint_returns_brand_images_of_integration(
     hass: HomeAssistant, hass_client: ClientSessionGenerator, socket_enabled: None
 ) -> None:
     assert await async_setup_component(hass, "brands", {})
     client = await hass_client()
     for name in ALLOWED_IMAGES:
-        async with client.get(f"/api/brands/integration/{DOMAIN}/{name}") as answer:
-            assert answer.status == HTTPStatus.OK
-            assert await answer.read() == (PACKAGE / "brand" / name).read_bytes()
+        async with client.get(f"/api/brands/integration/{DOMAIN}/{name}") as response:
+            assert response.status == HTTPStatus.OK
+            assert await response.read() == (PACKAGE / "brand" / name).read_bytes()
 
 
 # Releases
@@ -184,7 +183,7 @@ async def test_home_assistant_shows_the_brand_images(
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """Return a repository in which the integration as it is here has been committed."""
+    """Return a git repository with the current integration, a changelog and the scripts."""
     repository = tmp_path / "repository"
     shutil.copytree(PACKAGE, repository / "custom_components" / DOMAIN)
     shutil.copytree(ROOT / "scripts", repository / "scripts")
@@ -193,33 +192,38 @@ def repository(tmp_path: Path) -> Path:
     cache = repository / "custom_components" / DOMAIN / "__pycache__"
     cache.mkdir(exist_ok=True)
     (cache / "const.cpython-314.pyc").touch()
-    git(repository, "init --quiet")
-    commit(repository)
+    run_git(repository, "init --quiet")
+    commit_all(repository)
     return repository
 
 
-def git(repository: Path, command: str) -> None:
+def run_git(repository: Path, command: str) -> None:
+    """Run a git command in the repository."""
     user = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
     subprocess.run(["git", *user, *command.split()], cwd=repository, check=True)
 
 
-def commit(repository: Path) -> None:
-    git(repository, "add .")
-    git(repository, "commit --quiet --message release")
+def commit_all(repository: Path) -> None:
+    """Commit all files of the repository."""
+    run_git(repository, "add .")
+    run_git(repository, "commit --quiet --message release")
 
 
-def release(repository: Path, tag: str) -> subprocess.CompletedProcess[str]:
+def run_release(repository: Path, tag: str) -> subprocess.CompletedProcess[str]:
+    """Run scripts/release with a tag."""
     folder = repository.parent
     command = [str(repository / "scripts" / "release"), tag]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_release_holds_the_integration_and_nothing_else(repository: Path, tmp_path: Path) -> None:
+def test_release_archive_has_exactly_the_committed_files_of_the_integration(
+    repository: Path, tmp_path: Path
+) -> None:
     (repository / "custom_components" / DOMAIN / "notes.txt").write_text("not committed")
-    assert release(repository, MANIFEST["version"]).returncode == 0
+    assert run_release(repository, MANIFEST["version"]).returncode == 0
     with zipfile.ZipFile(tmp_path / HACS["filename"]) as archive:
         contents = {
-            one.filename: archive.read(one) for one in archive.infolist() if not one.is_dir()
+            info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()
         }
     assert contents == {
         str(path.relative_to(PACKAGE)): path.read_bytes()
@@ -234,35 +238,39 @@ def test_release_holds_the_integration_and_nothing_else(repository: Path, tmp_pa
 
 
 @pytest.mark.parametrize("tag", [f"v{MANIFEST['version']}", "9.9.9"])
-def test_release_is_refused_if_its_tag_is_not_the_version(
+def test_release_with_tag_other_than_version_fails(
     repository: Path, tmp_path: Path, tag: str
 ) -> None:
-    answer = release(repository, tag)
-    assert answer.returncode == 1
-    assert f"the tag is {tag}, but the version in manifest.json is" in answer.stderr
+    result = run_release(repository, tag)
+    assert result.returncode == 1
+    assert f"the tag is {tag}, but the version in manifest.json is" in result.stderr
     assert not (tmp_path / HACS["filename"]).exists()
 
 
-def test_release_prints_the_notes_of_its_version(repository: Path) -> None:
-    assert release(repository, MANIFEST["version"]).stdout == "### Added\n\n- A new entity\n"
+def test_release_prints_notes_of_its_version(repository: Path) -> None:
+    assert run_release(repository, MANIFEST["version"]).stdout == "### Added\n\n- A new entity\n"
 
 
-@pytest.mark.parametrize("section", ["", "## Unreleased\n\n- Text", "## {}\n\n## 0.0.1\n\n- Text"])
+@pytest.mark.parametrize(
+    "section",
+    ["", "## Unreleased\n\n- Text", "## {}\n\n## 0.0.1\n\n- Text"],
+    ids=["no sections", "other section only", "empty section"],
+)
 def test_release_without_notes_fails(repository: Path, tmp_path: Path, section: str) -> None:
     version = MANIFEST["version"]
     (repository / "CHANGELOG.md").write_text("# Changelog\n\n" + section.format(version))
-    commit(repository)
-    result = release(repository, version)
+    commit_all(repository)
+    result = run_release(repository, version)
     assert result.returncode == 1
     assert f'CHANGELOG.md has no text under the heading "## {version}"' in result.stderr
     assert not (tmp_path / HACS["filename"]).exists()
 
 
-# What GitHub runs and asks
+# GitHub
 
 
-def steps() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Walk over all steps of all jobs."""
+def workflow_steps() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the file name and the content of each workflow step."""
     for path in WORKFLOWS:
         for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values():
             for step in job.get("steps", []):
@@ -270,46 +278,47 @@ def steps() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_workflow_may_do_no_more_than_it_must(path: Path) -> None:
+def test_workflow_has_write_permission_only_to_release(path: Path) -> None:
     workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert workflow["permissions"] == {"contents": "read"}
-    writing = {name for name, job in workflow["jobs"].items() if "permissions" in job}
-    assert writing == ({"release"} if path.stem == "release" else set())
+    jobs = {name for name, job in workflow["jobs"].items() if "permissions" in job}
+    assert jobs == ({"release"} if path.stem == "release" else set())
 
 
-def test_actions_are_pinned_to_a_version_where_they_have_one() -> None:
-    used = {step["uses"] for _, step in steps() if "uses" in step}
+def test_workflow_actions_with_versions_are_pinned() -> None:
+    actions = {step["uses"] for _, step in workflow_steps() if "uses" in step}
     unversioned = {"home-assistant/actions/hassfest@master", "hacs/action@main"}
-    assert unversioned <= used
-    for action in used - unversioned:
+    assert unversioned <= actions
+    for action in actions - unversioned:
         assert re.fullmatch(r"actions/[a-z-]+@v\d+", action), action
 
 
-def test_workflows_run_what_everybody_runs() -> None:
+def test_workflows_run_executable_scripts_and_all_test_commands() -> None:
     test = yaml.safe_load((GITHUB / "workflows" / "test.yml").read_text(encoding="utf-8"))
     commands = test["jobs"]["test"]["strategy"]["matrix"]["command"]
     assert commands == (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-3:]
-    commands += [step["run"] for _, step in steps() if step.get("run", "").startswith("scripts/")]
+    commands += [
+        step["run"] for _, step in workflow_steps() if step.get("run", "").startswith("scripts/")
+    ]
     assert any(command.startswith("scripts/release ") for command in commands)
     for command in commands:
         assert (ROOT / command.split()[0]).stat().st_mode & 0o111, command
 
 
-def test_release_attaches_the_archive_that_hacs_looks_for() -> None:
-    commands = [step.get("run", "") for name, step in steps() if name == "release.yml"]
+def test_release_workflow_attaches_archive_of_hacs_file() -> None:
+    commands = [step.get("run", "") for name, step in workflow_steps() if name == "release.yml"]
     assert any(command.startswith("gh release create") for command in commands)
     assert sum(f" {HACS['filename']} " in command for command in commands) == 1
 
 
-@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
-def test_issue_form_asks_for_what_helps(path: Path) -> None:
+@pytest.mark.parametrize("path", ISSUE_FORMS, ids=lambda path: path.stem)
+def test_issue_form_requires_diagnostics_and_versions(path: Path) -> None:
     form = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert form["name"]
     assert form["description"]
-    fields = {field["id"]: field for field in form["body"] if field["type"] != "markdown"}
-    assert len(fields) + sum(field["type"] == "markdown" for field in form["body"]) == len(
-        form["body"]
-    )
+    fields = {item["id"]: item for item in form["body"] if item["type"] != "markdown"}
+    texts = [item for item in form["body"] if item["type"] == "markdown"]
+    assert len(fields) + len(texts) == len(form["body"]), "duplicate id"
     for field in fields.values():
         assert field["type"] in ("input", "textarea")
         assert field["attributes"]["label"]
@@ -317,5 +326,5 @@ def test_issue_form_asks_for_what_helps(path: Path) -> None:
         assert fields[id_]["validations"]["required"] is True
 
 
-def test_there_are_two_issue_forms() -> None:
-    assert [path.stem for path in FORMS] == ["bug_report", "hub_data"]
+def test_issue_forms_are_bug_report_and_hub_data() -> None:
+    assert [path.stem for path in ISSUE_FORMS] == ["bug_report", "hub_data"]

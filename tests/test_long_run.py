@@ -1,6 +1,6 @@
-"""A month in the life of an account: tokens, faults, hubs that come and go, restarts.
+"""Soak test: simulated days with faults, token refreshes, reloads and hubs that come and go.
 
-What it came to is shown by `scripts/test --thorough -rP -k month`.
+`scripts/test --thorough -rP -k month` shows the figures.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ from pathlib import Path
 import random
 import re
 import sys
-from typing import Any
 
 from aiohttp import web
 import pytest
@@ -23,16 +22,16 @@ from homeassistant.core import Event, callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.storage import Store
 
-from .home import HUBS_PATH, POLL_INTERVAL, TOKEN_PATH, Home
+from .home import FRONTEND_URL, HUBS_PATH, POLL_INTERVAL, TOKEN_PATH, Home
+from .oauth import sign_in_again
 from .simulator import Fault
-from .simulator.responses import Handler
 from .simulator.faults import Wait
 from .simulator.hub import SimHub
-from .test_oauth import sign_in_again
+from .simulator.responses import Handler
 
-FAULTY = 0.05
-# None of them has the vendor renew the tokens.
-AT_TOKENS = [
+FAULT_PROBABILITY = 0.05
+# These faults do not execute the request, so the refresh token stays valid.
+TOKEN_FAULTS = [
     *(Fault.status(status) for status in (403, 404, 408, 429, 500, 502, 503, 504)),
     Fault.html(),
     Fault.empty(),
@@ -41,82 +40,85 @@ AT_TOKENS = [
     Fault.nested(),
     Fault.reset(),
 ]
-# Not that hubs are missing: five such lists in a row, and their devices would rightly go.
-REFUSAL = Fault.status(401)
-ELSEWHERE = [*AT_TOKENS, Fault.truncated(), REFUSAL, Fault.body("[]")]
+TOKEN_REJECTED = Fault.status(401)
+# No list without some of the hubs: five of them in a row would rightly remove devices.
+API_FAULTS = [*TOKEN_FAULTS, Fault.truncated(), TOKEN_REJECTED, Fault.body("[]")]
 
 
 @dataclass
-class Month:
-    """What happens, and what came of it."""
+class SoakTest:
+    """Simulated time of one account, with random events and faults, and the figures about it."""
 
     home: Home
-    chance: random.Random = field(default_factory=lambda: random.Random(2026))
+    rng: random.Random = field(default_factory=lambda: random.Random(2026))
     requests: Counter[str] = field(default_factory=Counter)
     faults: Counter[tuple[str, str]] = field(default_factory=Counter)
     refreshes: int = 0
-    expected_lists: float = 0
-    removed_but_there: list[str] = field(default_factory=list)
-    devices_removed: int = 0
-    restarts: int = 0
-    away: list[SimHub] = field(default_factory=list)
-    refused: bool = False
-    lose_tokens: bool = False
+    expected_polls: float = 0
+    wrongly_removed_hubs: list[str] = field(default_factory=list)
+    removed_devices: int = 0
+    reloads: int = 0
+    absent_hubs: list[SimHub] = field(default_factory=list)
+    # The API rejected a token and has answered no request since.
+    token_rejected: bool = False
+    lose_next_token_response: bool = False
 
-    async def misbehave(
+    async def handle_request(
         self, request: web.Request, handler: Handler, wait: Wait
     ) -> web.StreamResponse:
-        """Spoil one request in twenty."""
-        at_tokens = request.path == TOKEN_PATH
-        if at_tokens and self.lose_tokens:
-            self.lose_tokens = False
+        """Handle a request with a random fault or without one."""
+        is_token_request = request.path == TOKEN_PATH
+        if is_token_request and self.lose_next_token_response:
+            self.lose_next_token_response = False
             return await Fault.truncated().handle(request, handler, wait)
-        fault = self.chance.choice(AT_TOKENS if at_tokens else ELSEWHERE)
-        if self.chance.random() >= FAULTY or (self.refused and fault is REFUSAL):
-            self.refused = self.refused and at_tokens
+        fault = self.rng.choice(TOKEN_FAULTS if is_token_request else API_FAULTS)
+        # A second rejection would rightly ask the user to sign in.
+        if self.rng.random() >= FAULT_PROBABILITY or (
+            self.token_rejected and fault is TOKEN_REJECTED
+        ):
+            self.token_rejected = self.token_rejected and is_token_request
             return await handler(request)
-        if fault is REFUSAL:
-            # Once more for the renewed token, and the user would rightly be asked to sign in.
-            self.refused = True
-            self.expected_lists += request.path == HUBS_PATH
-        self.faults["tokens" if at_tokens else "elsewhere", fault.kind] += 1
+        if fault is TOKEN_REJECTED:
+            self.token_rejected = True
+            self.expected_polls += request.path == HUBS_PATH
+        self.faults["tokens" if is_token_request else "API", fault.kind] += 1
         return await fault.handle(request, handler, wait)
 
     @callback
-    def device_changed(self, event: Event[Any]) -> None:
-        """See whether a device that goes is one whose hub has gone."""
+    def handle_device_event(self, event: Event[dr.EventDeviceRegistryUpdatedData]) -> None:
+        """Count the removed devices, and record those whose hub is still in the account."""
         if event.data["action"] == "remove":
-            self.devices_removed += 1
+            self.removed_devices += 1
             [(_, hub_id)] = event.data["device"]["identifiers"]
             if hub_id in self.home.simulator.database.hubs:
-                self.removed_but_there.append(hub_id)
+                self.wrongly_removed_hubs.append(hub_id)
 
-    async def step(self) -> None:
-        """Let the time between two polls pass."""
+    async def advance_time(self) -> None:
+        """Advance time by one poll interval."""
         assert self.home.freezer is not None
         self.home.freezer.tick(POLL_INTERVAL)
-        # The loop looks at its timers, and runs them, before it comes back to this.
+        # The event loop needs some iterations to find and run the timers that are due.
         for _ in range(3):
             await asyncio.sleep(0)
         await self.home.wait_until_idle()
         if self.home.entry.state is ConfigEntryState.LOADED:
             interval = self.home.entry.runtime_data.coordinator.update_interval
-            self.expected_lists += POLL_INTERVAL / interval.total_seconds()
+            self.expected_polls += POLL_INTERVAL / interval.total_seconds()
 
-    def something_happens(self) -> None:
-        """Let somebody do something in one of the rooms."""
-        cloud = self.home.simulator.database
-        hub = self.chance.choice(cloud.hubs_in_account(cloud.account().id))
-        port = self.chance.randint(1, hub.ports)
-        match self.chance.randrange(12):
+    def change_random_hub(self) -> None:
+        """Plug, unplug or press a button; or let a hub go offline, leave or return."""
+        database = self.home.simulator.database
+        hub = self.rng.choice(database.hubs_in_account(database.account().id))
+        port = self.rng.randint(1, hub.ports)
+        match self.rng.randrange(12):
             case 0:
                 hub.online = not hub.online
-            case 1 if len(cloud.hubs) > 4:
-                self.away.append(hub)
+            case 1 if len(database.hubs) > 4:
+                self.absent_hubs.append(hub)
                 self.home.simulator.remove_hub(hub.id)
-            case 2 if self.away:
-                hub = self.away.pop()
-                cloud.hubs[hub.id] = hub
+            case 2 if self.absent_hubs:
+                hub = self.absent_hubs.pop()
+                database.hubs[hub.id] = hub
             case 3 | 4 | 5:
                 hub.plug(port)
             case 6 | 7 | 8:
@@ -124,47 +126,35 @@ class Month:
             case _:
                 hub.press(port)
 
-    def spoil(self) -> None:
-        """Begin to spoil requests."""
-        fault = Fault("one in twenty", self.misbehave)
-        self.home.simulator.add_fault("*", "/*", fault, times=None)
+    def start_faults(self) -> None:
+        """Start to inject random faults."""
+        self.home.simulator.add_fault("*", "/*", Fault("random", self.handle_request), times=None)
 
-    async def lose_an_answer_with_tokens(self) -> None:
-        """Let the vendor renew the tokens and the answer get lost: no client can go on then."""
-        self.lose_tokens = True
+    async def lose_token_response(self) -> None:
+        """Lose the new refresh token, wait for the reauth flow and complete it."""
+        self.lose_next_token_response = True
         while not self.home.flow_sources:
-            await self.step()
+            await self.advance_time()
         self.home.simulator.clear_faults()
-        await self.let_the_user_in()
         assert (await sign_in_again(self.home))["reason"] == "reauth_successful"
-        self.spoil()
+        self.start_faults()
 
-    async def let_the_user_in(self) -> None:
-        """Renew the frontend's own access to Home Assistant, which lasts for half an hour."""
-        auth = self.home.hass.auth
-        [user] = [user for user in await auth.async_get_users() if not user.system_generated]
-        [token] = user.refresh_tokens.values()
-        access = auth.async_create_access_token(token)
-        self.home.client.session.headers["Authorization"] = f"Bearer {access}"
-
-    async def day(self, number: int) -> None:
-        """Let a day pass, with a restart in the night; instant updates work every other day."""
+    async def run_day(self, number: int) -> None:
+        """Reload the entry and simulate a day; instant updates work every other day."""
         home = self.home
-        await home.hass.config.async_update(
-            external_url="https://example.com" if number % 2 else None
-        )
+        await home.hass.config.async_update(external_url=FRONTEND_URL if number % 2 else None)
         await home.hass.config_entries.async_reload(home.entry.entry_id)
-        self.restarts += 1
-        self.expected_lists += 1
-        for step in range(24 * 3600 // POLL_INTERVAL):
-            if step % 20 == 10:
-                self.something_happens()
+        self.reloads += 1
+        self.expected_polls += 1
+        for poll in range(24 * 3600 // POLL_INTERVAL):
+            if poll % 20 == 10:
+                self.change_random_hub()
                 await home.wait_for_deliveries()
-            await self.step()
-        self.tidy_up()
+            await self.advance_time()
+        self.collect_figures()
 
-    def tidy_up(self) -> None:
-        """Count what the test has collected, and let go of it."""
+    def collect_figures(self) -> None:
+        """Count the requests, search for secrets, and free the memory of both."""
         home = self.home
         for request in home.simulator.requests:
             path = re.sub(r"(hubs|subscriptions)/v1/.+", r"\1/v1/{id}", request.path)
@@ -176,85 +166,91 @@ class Month:
         home.leak_detector.record_simulator(home.simulator)
         assert home.leak_detector.find_leaks() == []
         home.leak_detector.clear_output()
-        # The stand-in for the disk remembers whatever was read and written.
+        # The storage mock keeps the data of all its calls.
         for name in ("_async_load", "_async_write_data", "async_remove"):
             getattr(Store, name).reset_mock()
 
     def check_states(self) -> None:
-        """Every hub's entities say what the cloud knows."""
+        """Assert that the states and devices agree with the simulator."""
         home = self.home
-        cloud = home.simulator.database
-        for hub in cloud.hubs_in_account(cloud.account().id):
+        database = home.simulator.database
+        hubs = database.hubs_in_account(database.account().id)
+        for hub in hubs:
             active = (str(hub.active) if hub.active else "none") if hub.online else "unavailable"
             assert home.state("sensor", hub.id, "active_port") == active
             for port in range(1, hub.ports + 1):
                 connected = "on" if hub.state["connected"][port - 1] else "off"
-                shown = home.state("binary_sensor", hub.id, f"port_{port}_connected")
-                assert shown == (connected if hub.online else "unavailable")
+                state = home.state("binary_sensor", hub.id, f"port_{port}_connected")
+                assert state == (connected if hub.online else "unavailable")
         devices = dr.async_entries_for_config_entry(dr.async_get(home.hass), home.entry.entry_id)
-        assert len(devices) == 1 + len(cloud.hubs_in_account(cloud.account().id))
+        assert len(devices) == 1 + len(hubs)
 
 
-def memory() -> tuple[int, int]:
-    """Return how many blocks Python has allocated, and how many KiB the process has resident."""
+def memory_usage() -> tuple[int, int]:
+    """Return the number of allocated Python blocks, and the resident memory in KiB."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return sys.getallocatedblocks(), pages * 4
 
 
-async def live(home: Home, days: int, monkeypatch: pytest.MonkeyPatch) -> Month:
-    """Live through so many days and see that nobody was bothered."""
+async def run_soak_test(home: Home, days: int, monkeypatch: pytest.MonkeyPatch) -> SoakTest:
+    """Simulate days, print the figures and assert that everything recovered."""
     for handler in set(logging.getLogger().handlers) - {home.leak_detector}:
-        # What pytest keeps of the log is not the memory in question.
+        # The log records that pytest keeps would look like a memory leak.
         monkeypatch.setattr(handler, "level", logging.CRITICAL)
-    month = Month(home)
+    soak_test = SoakTest(home)
     home.simulator.settings.reuse_revokes = True
     home.simulator.settings.delivery_drop = 0.02
     home.enable_instant_updates_sensor()
     await home.set_external_url()
     await home.link_account()
-    home.hass.bus.async_listen(dr.EVENT_DEVICE_REGISTRY_UPDATED, month.device_changed)
-    # The coordinator polls in the first half of a second: let each step end in the second half.
+    home.hass.bus.async_listen(dr.EVENT_DEVICE_REGISTRY_UPDATED, soak_test.handle_device_event)
+    # The coordinator polls in the first half of a second, so each step ends in the second half.
     assert home.freezer is not None
     home.freezer.tick((0.6 - asyncio.get_running_loop().time()) % 1)
-    began = os.times()
-    month.spoil()
-    sizes = []
+    start = os.times()
+    soak_test.start_faults()
+    memory = []
     for number in range(1, days + 1):
-        await month.day(number)
-        sizes.append(memory())
+        await soak_test.run_day(number)
+        memory.append(memory_usage())
         assert home.flow_sources == []
         if number == days // 2:
-            await month.lose_an_answer_with_tokens()
+            await soak_test.lose_token_response()
     home.simulator.clear_faults()
     for _ in range(20):
-        await month.step()
-    month.tidy_up()
-    ended = os.times()
-    print(f"\n{days} days, {month.restarts} restarts")
-    for request, count in sorted(month.requests.items()):
+        await soak_test.advance_time()
+    soak_test.collect_figures()
+    end = os.times()
+    print(f"\n{days} days, {soak_test.reloads} reloads")
+    for request, count in sorted(soak_test.requests.items()):
         print(f"{count:7} {request}")
-    print(f"{month.expected_lists:7.0f} lists of hubs expected")
-    for (where, kind), count in sorted(month.faults.items()):
-        print(f"{count:7} {kind} {where}")
-    print(f"{month.refreshes:7} refreshes")
-    print(f"{month.devices_removed:7} devices removed")
-    for when, (blocks, kib) in (("day 1", sizes[0]), (f"day {days}", sizes[-1])):
-        print(f"{blocks:7} blocks and {kib // 1024} MiB resident after {when}")
-    print(f"{ended.elapsed - began.elapsed:7.0f} s, {ended.user - began.user:.0f} s of them busy")
-    assert month.removed_but_there == []
-    month.check_states()
-    assert month.requests[f"GET {HUBS_PATH}"] == pytest.approx(month.expected_lists, rel=0.02)
-    assert sizes[-1][0] <= sizes[0][0] * 1.02
-    return month
+    print(f"{soak_test.expected_polls:7.0f} polls expected")
+    for (endpoint, kind), count in sorted(soak_test.faults.items()):
+        print(f"{count:7} {kind} ({endpoint})")
+    print(f"{soak_test.refreshes:7} refreshes")
+    print(f"{soak_test.removed_devices:7} devices removed")
+    for day, (blocks, kib) in ((1, memory[0]), (days, memory[-1])):
+        print(f"{blocks:7} blocks and {kib // 1024} MiB resident after day {day}")
+    print(f"{end.elapsed - start.elapsed:7.0f} s, of them {end.user - start.user:.0f} s user time")
+    assert soak_test.wrongly_removed_hubs == []
+    soak_test.check_states()
+    polls = soak_test.requests[f"GET {HUBS_PATH}"]
+    assert polls == pytest.approx(soak_test.expected_polls, rel=0.02)
+    assert memory[-1][0] <= memory[0][0] * 1.02
+    return soak_test
 
 
-async def test_day(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    await live(home, 1, monkeypatch)
+async def test_day_with_faults_ends_with_correct_states_and_no_reauth(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await run_soak_test(home, 1, monkeypatch)
 
 
 @pytest.mark.thorough
-async def test_month(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    month = await live(home, 30, monkeypatch)
-    assert month.refreshes > 600
-    assert month.devices_removed > 0
+async def test_month_with_faults_ends_with_correct_states_and_no_wrong_reauth(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soak_test = await run_soak_test(home, 30, monkeypatch)
+    assert soak_test.refreshes > 600
+    assert soak_test.removed_devices > 0

@@ -1,4 +1,4 @@
-"""Problems that last: the repair issues, and what the system information page tells."""
+"""Tests of the repair issues and the system health information."""
 
 import pytest
 
@@ -12,11 +12,11 @@ from .home import HUBS_PATH, SUBSCRIPTIONS_PATH, Home
 from .simulator import Fault
 
 HOUR = 3600
-PARTLY_UNKNOWN = '[{"id": "1", "data": {"state": {"active": 1}}}, {"id": null}]'
+LIST_WITH_INVALID_HUB = '[{"id": "1", "data": {"state": {"active": 1}}}, {"id": null}]'
 
 
-def issues(hass: HomeAssistant) -> set[str | None]:
-    """Return the kinds of the issues that the user is shown."""
+def issue_keys(hass: HomeAssistant) -> set[str | None]:
+    """Return the translation keys of the integration's repair issues."""
     return {
         issue.translation_key
         for (domain, _), issue in ir.async_get(hass).issues.items()
@@ -24,17 +24,17 @@ def issues(hass: HomeAssistant) -> set[str | None]:
     }
 
 
-async def test_missing_scope_is_an_issue_until_it_is_there(
+async def test_scope_issue_exists_from_forbidden_poll_until_next_successful_poll(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
     home.simulator.add_fault("GET", HUBS_PATH, Fault.status(403))
     await home.poll()
-    assert issues(hass) == {"scope_missing"}
+    assert issue_keys(hass) == {"scope_missing"}
     await home.poll()
-    assert issues(hass) == set()
+    assert issue_keys(hass) == set()
 
 
-async def test_missing_scope_to_control_is_an_issue_until_a_command_succeeds(
+async def test_control_scope_issue_exists_from_forbidden_command_until_next_successful_command(
     hass: HomeAssistant, home: Home
 ) -> None:
     await home.link_account(access="control")
@@ -42,66 +42,68 @@ async def test_missing_scope_to_control_is_an_issue_until_a_command_succeeds(
     home.simulator.add_fault("PUT", path, Fault.status(403))
     with pytest.raises(HomeAssistantError):
         await home.call_action("select", "select_option", "Boardroom", "active_port", option="1")
-    assert issues(hass) == {"control_scope_missing"}
+    assert issue_keys(hass) == {"control_scope_missing"}
     await home.call_action("select", "select_option", "Boardroom", "active_port", option="1")
-    assert issues(hass) == set()
+    assert issue_keys(hass) == set()
 
 
-@pytest.mark.parametrize("answer", ['{"hubs": []}', PARTLY_UNKNOWN])
-async def test_answers_of_an_unknown_shape_are_an_issue_after_a_day(
-    hass: HomeAssistant, home: Home, entry: ConfigEntry, answer: str
+@pytest.mark.parametrize(
+    "body", ['{"hubs": []}', LIST_WITH_INVALID_HUB], ids=["no list", "list with invalid hub"]
+)
+async def test_response_issue_exists_after_a_day_of_invalid_responses_until_next_valid_response(
+    hass: HomeAssistant, home: Home, entry: ConfigEntry, body: str
 ) -> None:
-    home.simulator.add_fault("GET", HUBS_PATH, Fault.body(answer), times=None)
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.body(body), times=None)
     await home.poll()
     await hass.config_entries.async_reload(entry.entry_id)
     await home.advance_time(23 * HOUR)
-    assert issues(hass) == set()
+    assert issue_keys(hass) == set()
     await home.advance_time(2 * HOUR)
-    assert issues(hass) == {"answer_not_understood"}
+    assert issue_keys(hass) == {"answer_not_understood"}
     home.simulator.clear_faults()
     await home.advance_time(HOUR)
-    assert issues(hass) == set()
+    assert issue_keys(hass) == set()
 
 
-async def test_instant_updates_refused_for_hours_are_an_issue_until_they_work(
+async def test_push_issue_exists_after_hours_of_refused_subscriptions_until_next_subscription(
     hass: HomeAssistant, home: Home
 ) -> None:
     await home.set_external_url()
     home.simulator.add_fault("POST", SUBSCRIPTIONS_PATH, Fault.status(403), times=None)
     await home.link_account()
     await home.advance_time(HOUR)
-    assert issues(hass) == set()
+    assert issue_keys(hass) == set()
     for _ in range(60):
         await home.advance_time(HOUR / 6)
-    assert issues(hass) == {"push_refused"}
+    assert issue_keys(hass) == {"push_refused"}
     home.simulator.clear_faults()
     await home.advance_time(7 * HOUR)
-    assert issues(hass) == set()
+    assert issue_keys(hass) == set()
 
 
-async def test_issues_go_with_the_entry(
+async def test_issues_after_reload_exist_until_entry_is_removed(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
     home.simulator.add_fault("GET", HUBS_PATH, Fault.status(403), times=None)
     await home.poll()
     await hass.config_entries.async_reload(entry.entry_id)
-    assert issues(hass) == {"scope_missing"}
+    assert issue_keys(hass) == {"scope_missing"}
     await hass.config_entries.async_remove(entry.entry_id)
-    assert issues(hass) == set()
+    assert issue_keys(hass) == set()
 
 
-async def test_system_information_tells_how_updates_arrive(
+async def test_system_health_has_server_instant_updates_and_last_poll(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
-    told = (await get_info(hass))["ochno"]
-    assert told["server_reachable"] == "ok"
-    assert told["instant_updates"] == "no_url"
-    assert told["last_poll"] is not None
+    info = (await get_info(hass))["ochno"]
+    assert info["server_reachable"] == "ok"
+    assert info["instant_updates"] == "no_url"
+    assert info["last_poll"] is not None
 
 
-async def test_system_information_tells_that_the_server_is_away(
+async def test_system_health_with_unreachable_server_shows_unreachable(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
-    away = {**entry.data, "server": "http://127.0.0.1:1"}
-    hass.config_entries.async_update_entry(entry, data=away)
+    data = {**entry.data, "server": "http://127.0.0.1:1"}
+    hass.config_entries.async_update_entry(entry, data=data)
     assert (await get_info(hass))["ochno"]["server_reachable"] == "Failed: unreachable"

@@ -1,4 +1,4 @@
-"""Instant updates: the life of the subscription, and polling as the net below."""
+"""Tests of instant updates: the webhook subscription and the poll interval."""
 
 import asyncio
 import itertools
@@ -17,22 +17,22 @@ from homeassistant.helpers import entity_registry as er
 from .home import FRONTEND_URL, HUBS_PATH, SUBSCRIPTIONS_PATH, TOKEN_PATH, Home
 from .simulator import Fault, SimHub, Simulator
 
-OPTIONS = "/api/config/config_entries/options/flow"
+OPTIONS_PATH = "/api/config/config_entries/options/flow"
 STATE_CHANGE = "hub:state:change"
 MINUTE, HOUR = 60, 3600
 
 
 @pytest.fixture
-async def reachable(home: Home) -> None:
-    """Let the simulator reach Home Assistant, and the sensor say how updates arrive."""
+async def external_url(home: Home) -> None:
+    """Set an external URL and enable the sensor *Instant updates*."""
     home.enable_instant_updates_sensor()
     await home.set_external_url()
 
 
 @pytest.fixture
-async def entry(home: Home, reachable: None) -> ConfigEntry:
+async def entry(home: Home, external_url: None) -> ConfigEntry:
     """Link the first account."""
-    return await link(home)
+    return await link_account(home)
 
 
 @pytest.fixture
@@ -42,25 +42,29 @@ def hub(home: Home, entry: ConfigEntry) -> SimHub:
     return home.simulator.hub("Boardroom")
 
 
-async def link(home: Home) -> ConfigEntry:
-    """Link the first account and let it subscribe, if it can."""
+async def link_account(home: Home) -> ConfigEntry:
+    """Link the first account and wait until it is subscribed, if possible."""
     entry = await home.link_account()
     await home.wait_until_idle()
     return entry
 
 
-def live(home: Home) -> list[str]:
-    """Return the ids of the subscriptions that live."""
+def subscription_ids(home: Home) -> list[str]:
+    """Return the ids of the active subscriptions."""
     return [subscription.id for subscription in home.simulator.subscriptions.active()]
 
 
-def calls(home: Home) -> list[str]:
-    """Return the methods of all requests about subscriptions."""
-    return [r.method for r in home.simulator.requests if r.path.startswith(SUBSCRIPTIONS_PATH)]
+def request_methods(home: Home) -> list[str]:
+    """Return the methods of all requests for subscriptions."""
+    return [
+        request.method
+        for request in home.simulator.requests
+        if request.path.startswith(SUBSCRIPTIONS_PATH)
+    ]
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what the integration logged for the user."""
+def log_messages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the messages of the integration from level INFO."""
     return [
         record.getMessage()
         for record in caplog.records
@@ -68,16 +72,16 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     ]
 
 
-async def restart(home: Home) -> None:
-    """Unload and set up again."""
+async def reload_entry(home: Home) -> None:
+    """Reload the config entry and wait until it is subscribed, if possible."""
     await home.hass.config_entries.async_reload(home.entry.entry_id)
     await home.wait_until_idle()
 
 
-# Life
+# Create, extend and delete
 
 
-async def test_one_subscription_hears_everything_at_an_address_nobody_guesses(
+async def test_subscription_has_all_events_and_random_url_and_token(
     home: Home, entry: ConfigEntry
 ) -> None:
     [subscription] = home.simulator.subscriptions.active()
@@ -90,42 +94,40 @@ async def test_one_subscription_hears_everything_at_an_address_nobody_guesses(
     }
     assert re.fullmatch(f"{FRONTEND_URL}/api/webhook/[0-9a-f]{{64}}", subscription.webhook_url)
     assert re.fullmatch(r"[\w-]{32,}", subscription.token)
-    assert calls(home) == ["POST"]
+    assert request_methods(home) == ["POST"]
 
 
-async def test_token_is_new_at_each_subscription_and_the_address_stays(
-    home: Home, entry: ConfigEntry
-) -> None:
+async def test_reload_changes_token_and_keeps_url(home: Home, entry: ConfigEntry) -> None:
     [first] = home.simulator.subscriptions.active()
-    await restart(home)
+    await reload_entry(home)
     [second] = home.simulator.subscriptions.active()
     assert first.id != second.id
     assert first.token != second.token
     assert first.webhook_url == second.webhook_url
 
 
-async def test_subscription_never_lapses_within_a_day(home: Home, entry: ConfigEntry) -> None:
-    [first] = live(home)
+async def test_subscription_during_one_day_never_expires(home: Home, entry: ConfigEntry) -> None:
+    [first] = subscription_ids(home)
     assert home.freezer is not None
-    extended = [home.freezer().timestamp()]
-    while home.freezer().timestamp() < extended[0] + 24 * HOUR:
-        before = len(calls(home))
+    request_times = [home.freezer().timestamp()]
+    while home.freezer().timestamp() < request_times[0] + 24 * HOUR:
+        before = len(request_methods(home))
         await home.advance_time(5 * MINUTE)
-        assert live(home) == [first]
-        extended += [home.freezer().timestamp()] * (len(calls(home)) - before)
-    assert calls(home) == ["POST"] + ["PATCH"] * (len(extended) - 1)
-    pauses = [after - before for before, after in itertools.pairwise(extended)]
-    assert all(54 * MINUTE <= pause <= 71 * MINUTE for pause in pauses)
-    assert len(set(pauses)) > 1
-    assert 20 <= len(extended) - 1 <= 27
+        assert subscription_ids(home) == [first]
+        request_times += [home.freezer().timestamp()] * (len(request_methods(home)) - before)
+    assert request_methods(home) == ["POST"] + ["PATCH"] * (len(request_times) - 1)
+    intervals = [after - before for before, after in itertools.pairwise(request_times)]
+    assert all(54 * MINUTE <= interval <= 71 * MINUTE for interval in intervals)
+    assert len(set(intervals)) > 1
+    assert 20 <= len(intervals) <= 27
 
 
-async def test_subscription_that_lapsed_is_made_anew(home: Home, hub: SimHub) -> None:
+async def test_subscription_expired_is_created_again(home: Home, hub: SimHub) -> None:
     [first] = home.simulator.subscriptions.active()
     first.expires = 0
     await home.advance_time(67 * MINUTE)
     [second] = home.simulator.subscriptions.active()
-    assert calls(home) == ["POST", "PATCH", "POST"]
+    assert request_methods(home) == ["POST", "PATCH", "POST"]
     assert first.token != second.token
     assert home.instant_updates_state == "active"
     hub.plug(2)
@@ -134,39 +136,42 @@ async def test_subscription_that_lapsed_is_made_anew(home: Home, hub: SimHub) ->
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 410, 422])
-async def test_subscription_that_the_vendor_says_is_gone_is_made_anew(
+async def test_subscription_gone_at_extension_is_created_again(
     home: Home, hub: SimHub, status: int
 ) -> None:
     home.simulator.add_fault("PATCH", f"{SUBSCRIPTIONS_PATH}*", Fault.status(status), times=None)
     await home.advance_time(67 * MINUTE)
-    assert calls(home) == ["POST", "PATCH", "POST"]
+    assert request_methods(home) == ["POST", "PATCH", "POST"]
     assert home.instant_updates_state == "active"
 
 
-async def test_unloading_unsubscribes(hass: HomeAssistant, home: Home, entry: ConfigEntry) -> None:
+async def test_unload_deletes_subscription(
+    hass: HomeAssistant, home: Home, entry: ConfigEntry
+) -> None:
     await hass.config_entries.async_unload(entry.entry_id)
-    assert live(home) == []
+    assert subscription_ids(home) == []
     await home.advance_time(24 * HOUR)
-    assert calls(home) == ["POST", "DELETE"]
+    assert request_methods(home) == ["POST", "DELETE"]
 
 
-async def test_delivery_that_comes_while_unsubscribing_does_not_put_the_webhook_into_the_log(
+async def test_delivery_during_unload_does_not_log_webhook_id(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
     [subscription] = home.simulator.subscriptions.active()
     home.simulator.add_fault("DELETE", f"{SUBSCRIPTIONS_PATH}*", Fault.hang())
     unloading = hass.async_create_task(hass.config_entries.async_unload(entry.entry_id))
-    await home.wait_until(lambda: "DELETE" in calls(home))
+    await home.wait_until(lambda: "DELETE" in request_methods(home))
+    # The fixture `leak_detector` fails the test if the id of the webhook is logged.
     async with home.client.post(URL(subscription.webhook_url).path, json={}) as response:
         assert response.status == 200
     home.simulator.clear_faults()
     assert await unloading
 
 
-async def test_unloading_before_home_assistant_has_started_leaves_no_listener(
-    hass: HomeAssistant, home: Home, reachable: None
+async def test_unload_before_home_assistant_started_leaves_no_listener(
+    hass: HomeAssistant, home: Home, external_url: None
 ) -> None:
-    entry = await link(home)
+    entry = await link_account(home)
     await hass.config_entries.async_unload(entry.entry_id)
     before = hass.bus.async_listeners()
     hass.set_state(CoreState.starting)
@@ -175,34 +180,34 @@ async def test_unloading_before_home_assistant_has_started_leaves_no_listener(
     assert hass.bus.async_listeners() == before
 
 
-async def test_unloading_with_an_expired_token_unsubscribes(
+async def test_unload_with_expired_access_token_deletes_subscription(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
     home.simulator.expire_access_tokens()
     await hass.config_entries.async_unload(entry.entry_id)
-    assert live(home) == []
+    assert subscription_ids(home) == []
 
 
-async def test_reload_never_leaves_two(home: Home, entry: ConfigEntry) -> None:
+async def test_reload_leaves_one_subscription(home: Home, entry: ConfigEntry) -> None:
     for _ in range(3):
-        await restart(home)
-        assert len(live(home)) == 1
-    assert calls(home) == ["POST"] + ["DELETE", "POST"] * 3
+        await reload_entry(home)
+        assert len(subscription_ids(home)) == 1
+    assert request_methods(home) == ["POST"] + ["DELETE", "POST"] * 3
     assert home.instant_updates_state == "active"
 
 
-async def test_removal_leaves_nothing(
+async def test_entry_removed_deletes_subscription_and_storage(
     hass: HomeAssistant, home: Home, hass_storage: dict[str, Any], entry: ConfigEntry
 ) -> None:
     key = f"ochno.{entry.entry_id}"
-    assert hass_storage[key]["data"]["subscription_id"] == live(home)[0]
+    assert hass_storage[key]["data"]["subscription_id"] == subscription_ids(home)[0]
     await hass.config_entries.async_remove(entry.entry_id)
     await home.wait_until_idle()
-    assert live(home) == []
+    assert subscription_ids(home) == []
     assert key not in hass_storage
 
 
-async def test_entry_can_be_removed_although_its_file_was_lost(
+async def test_entry_without_storage_file_can_be_removed(
     hass: HomeAssistant, home: Home, hass_storage: dict[str, Any], entry: ConfigEntry
 ) -> None:
     await hass.config_entries.async_unload(entry.entry_id)
@@ -211,57 +216,57 @@ async def test_entry_can_be_removed_although_its_file_was_lost(
     assert hass.config_entries.async_entries("ochno") == []
 
 
-async def test_stopping_home_assistant_unsubscribes(
+async def test_home_assistant_stop_deletes_subscription(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
     hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
     await home.wait_until_idle()
-    assert live(home) == []
+    assert subscription_ids(home) == []
 
 
-async def test_nothing_is_subscribed_again_while_home_assistant_stops(
+async def test_config_update_during_home_assistant_stop_does_not_subscribe(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
     home.simulator.add_fault("DELETE", f"{SUBSCRIPTIONS_PATH}*", Fault.delay(1000))
     hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
-    await home.wait_until(lambda: calls(home) == ["POST", "DELETE"])
+    await home.wait_until(lambda: request_methods(home) == ["POST", "DELETE"])
     hass.bus.async_fire(EVENT_CORE_CONFIG_UPDATE)
     home.simulator.clear_faults()
     await home.wait_until_idle()
-    assert live(home) == []
-    assert calls(home) == ["POST", "DELETE"]
+    assert subscription_ids(home) == []
+    assert request_methods(home) == ["POST", "DELETE"]
 
 
-async def test_nothing_is_subscribed_before_home_assistant_has_started(
-    hass: HomeAssistant, home: Home, reachable: None
+async def test_subscription_is_created_after_home_assistant_started(
+    hass: HomeAssistant, home: Home, external_url: None
 ) -> None:
     hass.set_state(CoreState.starting)
-    await link(home)
-    assert calls(home) == []
+    await link_account(home)
+    assert request_methods(home) == []
     hass.set_state(CoreState.running)
     hass.bus.async_fire("homeassistant_started")
     await home.wait_until_idle()
-    assert calls(home) == ["POST"]
+    assert request_methods(home) == ["POST"]
 
 
-async def test_leftover_of_a_crash_is_ended_at_the_next_start(
+async def test_stale_subscription_is_deleted_at_next_setup(
     hass: HomeAssistant, home: Home, hass_storage: dict[str, Any], entry: ConfigEntry
 ) -> None:
-    [leftover] = live(home)
+    [stale_id] = subscription_ids(home)
     home.simulator.add_fault("DELETE", f"{SUBSCRIPTIONS_PATH}*", Fault.reset(), times=None)
     await hass.config_entries.async_unload(entry.entry_id)
-    assert hass_storage[f"ochno.{entry.entry_id}"]["data"]["subscription_id"] == leftover
-    assert live(home) == [leftover]
+    assert hass_storage[f"ochno.{entry.entry_id}"]["data"]["subscription_id"] == stale_id
+    assert subscription_ids(home) == [stale_id]
     home.simulator.clear_faults()
     await hass.config_entries.async_setup(entry.entry_id)
     await home.wait_until_idle()
-    [new] = live(home)
-    assert new != leftover
-    assert calls(home)[-2:] == ["DELETE", "POST"]
+    [new_id] = subscription_ids(home)
+    assert new_id != stale_id
+    assert request_methods(home)[-2:] == ["DELETE", "POST"]
     assert home.instant_updates_state == "active"
 
 
-async def test_delivery_to_the_leftover_of_a_crash_is_dropped_quietly(
+async def test_delivery_to_stale_subscription_is_dropped_without_error(
     hass: HomeAssistant, home: Home, caplog: pytest.LogCaptureFixture, entry: ConfigEntry
 ) -> None:
     home.simulator.add_fault("DELETE", f"{SUBSCRIPTIONS_PATH}*", Fault.reset(), times=None)
@@ -277,7 +282,7 @@ async def test_delivery_to_the_leftover_of_a_crash_is_dropped_quietly(
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 410, 422])
-async def test_leftover_that_lapsed_meanwhile_is_forgotten(
+async def test_stale_subscription_expired_is_replaced_at_next_setup(
     hass: HomeAssistant, home: Home, hass_storage: dict[str, Any], entry: ConfigEntry, status: int
 ) -> None:
     home.simulator.add_fault("DELETE", f"{SUBSCRIPTIONS_PATH}*", Fault.status(500))
@@ -286,11 +291,12 @@ async def test_leftover_that_lapsed_meanwhile_is_forgotten(
     home.simulator.add_fault("DELETE", f"{SUBSCRIPTIONS_PATH}*", Fault.status(status), times=None)
     await hass.config_entries.async_setup(entry.entry_id)
     await home.wait_until_idle()
-    assert calls(home)[-2:] == ["DELETE", "POST"]
-    assert [hass_storage[f"ochno.{entry.entry_id}"]["data"]["subscription_id"]] == live(home)
+    assert request_methods(home)[-2:] == ["DELETE", "POST"]
+    stored = hass_storage[f"ochno.{entry.entry_id}"]["data"]
+    assert [stored["subscription_id"]] == subscription_ids(home)
 
 
-async def test_leftover_that_can_neither_be_ended_nor_told_to_be_gone_is_forgotten_in_the_end(
+async def test_stale_subscription_delete_always_fails_is_replaced_after_last_retry_interval(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
     home.simulator.add_fault("DELETE", f"{SUBSCRIPTIONS_PATH}*", Fault.status(500), times=None)
@@ -298,18 +304,18 @@ async def test_leftover_that_can_neither_be_ended_nor_told_to_be_gone_is_forgott
     await hass.config_entries.async_setup(entry.entry_id)
     await home.wait_until_idle()
     assert home.instant_updates_state == "failing"
+    # The subscription may exist for two more hours.
     for _ in range(4):
-        # It may still live.
         await home.advance_time(30 * MINUTE)
-        assert calls(home)[-1] == "DELETE"
-    # Two pauses of six hours, more or less.
+        assert request_methods(home)[-1] == "DELETE"
+    # Long enough for two retry intervals of six hours.
     for _ in range(20):
         await home.advance_time(HOUR)
     assert home.instant_updates_state == "active"
-    assert len(live(home)) == 1
+    assert len(subscription_ids(home)) == 1
 
 
-async def test_account_that_moves_to_another_server_ends_its_subscription_at_the_old_one(
+async def test_reconfigure_to_other_server_deletes_subscription_at_old_server(
     home: Home, entry: ConfigEntry
 ) -> None:
     home.simulator.requests.clear()
@@ -321,28 +327,28 @@ async def test_account_that_moves_to_another_server_ends_its_subscription_at_the
         )
         step = await home.follow_redirect(step, await other.approve(step["url"]))
         assert step["reason"] == "reconfigure_successful"
-        assert live(home) == []
+        assert subscription_ids(home) == []
         assert [request.method for request in home.simulator.requests] == ["DELETE"]
         assert len(other.subscriptions.active()) == 1
         assert home.flow_sources == []
         await home.hass.config_entries.async_unload(entry.entry_id)
 
 
-# The address
+# External URL
 
 
-@pytest.mark.parametrize("url", [None, "http://example.com:8123"])
-async def test_without_an_https_address_changes_arrive_by_polling(
+@pytest.mark.parametrize("url", [None, "http://example.com:8123"], ids=["missing", "not_https"])
+async def test_external_url_missing_or_not_https_uses_polling(
     hass: HomeAssistant,
     home: Home,
     hass_storage: dict[str, Any],
     caplog: pytest.LogCaptureFixture,
-    reachable: None,
+    external_url: None,
     url: str | None,
 ) -> None:
     await hass.config.async_update(external_url=url, internal_url="https://10.0.0.2:8123")
-    entry = await link(home)
-    assert calls(home) == []
+    entry = await link_account(home)
+    assert request_methods(home) == []
     assert home.instant_updates_state == "no_url"
     assert await home.measure_poll_interval() == 30
     home.simulator.hub("Boardroom").plug(2)
@@ -351,48 +357,48 @@ async def test_without_an_https_address_changes_arrive_by_polling(
     await home.advance_time(10)
     assert home.instant_updates_state == "no_url"
     reason = "there is no https address that the internet can reach"
-    assert told(caplog) == [f"{entry.title}: updates arrive by polling: {reason}"]
+    assert log_messages(caplog) == [f"{entry.title}: updates arrive by polling: {reason}"]
     await hass.config_entries.async_remove(entry.entry_id)
-    assert calls(home) == []
+    assert request_methods(home) == []
     assert f"ochno.{entry.entry_id}" not in hass_storage
 
 
-async def test_address_set_later_subscribes_at_once(
-    hass: HomeAssistant, home: Home, reachable: None
+async def test_external_url_set_later_subscribes_immediately(
+    hass: HomeAssistant, home: Home, external_url: None
 ) -> None:
     await hass.config.async_update(external_url=None)
-    await link(home)
+    await link_account(home)
     await hass.config.async_update(external_url=FRONTEND_URL)
     await home.wait_until_idle()
-    assert len(live(home)) == 1
+    assert len(subscription_ids(home)) == 1
     assert home.instant_updates_state == "active"
     assert await home.measure_poll_interval() == 120
 
 
-async def test_changed_address_ends_the_old_subscription(
+async def test_external_url_changed_replaces_subscription(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
     [old] = home.simulator.subscriptions.active()
     await hass.config.async_update(external_url="https://elsewhere.example.com")
     await home.wait_until_idle()
     [new] = home.simulator.subscriptions.active()
-    assert calls(home) == ["POST", "DELETE", "POST"]
+    assert request_methods(home) == ["POST", "DELETE", "POST"]
     assert new.webhook_url == old.webhook_url.replace("example.com", "elsewhere.example.com")
     assert new.token != old.token
     assert home.instant_updates_state == "active"
 
 
-async def test_address_taken_away_ends_the_subscription(
+async def test_external_url_removed_deletes_subscription(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
     await hass.config.async_update(external_url=None)
     await home.wait_until_idle()
-    assert live(home) == []
+    assert subscription_ids(home) == []
     assert home.instant_updates_state == "no_url"
     assert await home.measure_poll_interval() == 30
 
 
-async def test_old_subscription_that_can_not_be_ended_now_is_ended_later(
+async def test_external_url_changed_and_delete_fails_is_retried(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
     home.simulator.add_fault("DELETE", f"{SUBSCRIPTIONS_PATH}*", Fault.status(500))
@@ -405,72 +411,73 @@ async def test_old_subscription_that_can_not_be_ended_now_is_ended_later(
     assert URL(new.webhook_url).host == "elsewhere.example.com"
 
 
-async def test_other_changes_of_the_configuration_keep_the_subscription(
+async def test_location_name_changed_keeps_subscription(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
-    before = live(home)
+    before = subscription_ids(home)
     await hass.config.async_update(location_name="Office")
     await home.wait_until_idle()
-    assert live(home) == before
+    assert subscription_ids(home) == before
 
 
-# The service refuses
+# Errors
 
 
-REFUSALS = [
-    (Fault.status(401), "refused"),
-    (Fault.status(403), "refused"),
-    (Fault.status(404), "failing"),
-    (Fault.status(429, {"Retry-After": "7"}), "failing"),
-    (Fault.status(500), "failing"),
-    (Fault.status(503), "failing"),
-    (Fault.html(), "failing"),
-    (Fault.empty(), "failing"),
-    (Fault.body("{}"), "failing"),
-    (Fault.body('{"id": null}'), "failing"),
-    (Fault.body("[]"), "failing"),
-    (Fault.reset(), "failing"),
-]
-IDS = ["401", "403", "404", "429", "500", "503", "html", "empty", "no_id", "null", "list", "reset"]
-
-
-@pytest.mark.parametrize(("fault", "state"), REFUSALS, ids=IDS)
-async def test_refusal_leaves_polling_as_it_was_and_is_retried_ever_more_rarely(
+@pytest.mark.parametrize(
+    ("fault", "state", "requests_per_attempt"),
+    [
+        # The request is repeated once with a new access token.
+        pytest.param(Fault.status(401), "refused", 2, id="401"),
+        pytest.param(Fault.status(403), "refused", 1, id="403"),
+        pytest.param(Fault.status(404), "failing", 1, id="404"),
+        pytest.param(Fault.status(429, {"Retry-After": "7"}), "failing", 1, id="429"),
+        pytest.param(Fault.status(500), "failing", 1, id="500"),
+        pytest.param(Fault.status(503), "failing", 1, id="503"),
+        pytest.param(Fault.html(), "failing", 1, id="html"),
+        pytest.param(Fault.empty(), "failing", 1, id="empty"),
+        pytest.param(Fault.body("{}"), "failing", 1, id="id_missing"),
+        pytest.param(Fault.body('{"id": null}'), "failing", 1, id="id_null"),
+        pytest.param(Fault.body("[]"), "failing", 1, id="list"),
+        pytest.param(Fault.reset(), "failing", 1, id="reset"),
+    ],
+)
+async def test_subscribe_error_keeps_polling_and_retries_with_back_off(
     hass: HomeAssistant,
     home: Home,
     caplog: pytest.LogCaptureFixture,
-    reachable: None,
+    external_url: None,
     fault: Fault,
     state: str,
+    requests_per_attempt: int,
 ) -> None:
     home.simulator.add_fault("POST", SUBSCRIPTIONS_PATH, fault, times=None)
-    entry = await link(home)
+    entry = await link_account(home)
     assert entry.state is ConfigEntryState.LOADED
     assert home.instant_updates_state == state
     for minutes in (1, 2, 5, 15, 60, 360, 360):
-        before = len(calls(home))
+        before = len(request_methods(home))
         await home.advance_time(minutes * MINUTE * 0.9 - 3)
-        assert len(calls(home)) == before
+        assert len(request_methods(home)) == before
         await home.advance_time(minutes * MINUTE * 0.2 + 5)
-        assert len(calls(home)) == before + (2 if fault is REFUSALS[0][0] else 1)
+        assert len(request_methods(home)) == before + requests_per_attempt
     assert await home.measure_poll_interval() == 30
     home.simulator.hub("Boardroom").plug(2)
     await home.poll()
     assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
     assert home.flow_sources == []
-    assert len(told(caplog)) == 1
-    assert re.search(r": updates arrive by polling: \w+Error\(", told(caplog)[0])
+    assert len(log_messages(caplog)) == 1
+    assert re.search(r": updates arrive by polling: \w+Error\(", log_messages(caplog)[0])
     home.simulator.clear_faults()
     await home.advance_time(7 * HOUR)
     assert home.instant_updates_state == "active"
-    assert len(live(home)) == 1
-    assert len(told(caplog)) == 2
+    assert len(subscription_ids(home)) == 1
+    assert len(log_messages(caplog)) == 2
     assert await home.measure_poll_interval() == 120
 
 
-async def test_pauses_begin_anew_after_a_success(home: Home, reachable: None) -> None:
+async def test_back_off_after_success_starts_again(home: Home, external_url: None) -> None:
     home.simulator.add_fault("POST", SUBSCRIPTIONS_PATH, Fault.status(503), times=3)
-    await link(home)
+    await link_account(home)
     await home.advance_time(67)
     await home.advance_time(133)
     await home.advance_time(6 * MINUTE)
@@ -482,10 +489,10 @@ async def test_pauses_begin_anew_after_a_success(home: Home, reachable: None) ->
     assert home.instant_updates_state == "active"
 
 
-async def test_failing_extension_means_polling_until_it_succeeds(
+async def test_extension_error_uses_polling_until_extension_succeeds(
     home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = live(home)
+    before = subscription_ids(home)
     home.simulator.add_fault("PATCH", f"{SUBSCRIPTIONS_PATH}*", Fault.status(503), times=None)
     await home.advance_time(67 * MINUTE)
     assert home.instant_updates_state == "failing"
@@ -496,12 +503,12 @@ async def test_failing_extension_means_polling_until_it_succeeds(
     home.simulator.clear_faults()
     await home.advance_time(20 * MINUTE)
     assert home.instant_updates_state == "active"
-    assert live(home) == before
+    assert subscription_ids(home) == before
     assert await home.measure_poll_interval() == 120
-    assert len([line for line in told(caplog) if "polling" in line]) == 1
+    assert len([message for message in log_messages(caplog) if "polling" in message]) == 1
 
 
-async def test_rate_limit_is_heeded_although_the_extension_fails_meanwhile(
+async def test_extension_error_during_rate_limit_does_not_poll_early(
     home: Home, entry: ConfigEntry
 ) -> None:
     for _ in range(53):
@@ -513,12 +520,12 @@ async def test_rate_limit_is_heeded_although_the_extension_fails_meanwhile(
     home.simulator.requests.clear()
     for _ in range(14):
         await home.advance_time(MINUTE)
-    assert "PATCH" in calls(home)
+    assert "PATCH" in request_methods(home)
     assert home.count_requests(HUBS_PATH) == 1
 
 
-async def test_cloud_that_was_away_for_long_is_subscribed_to_with_the_next_good_poll(
-    home: Home, reachable: None, entry: ConfigEntry
+async def test_cloud_available_after_hours_is_subscribed_at_next_poll(
+    home: Home, external_url: None, entry: ConfigEntry
 ) -> None:
     home.simulator.add_fault("*", "/*", Fault.status(503), times=None)
     for _ in range(6):
@@ -528,21 +535,20 @@ async def test_cloud_that_was_away_for_long_is_subscribed_to_with_the_next_good_
     home.simulator.requests.clear()
     await home.poll()
     assert home.instant_updates_state == "active"
-    assert len(live(home)) == 1
-    assert calls(home) == ["PATCH", "POST"]
+    assert len(subscription_ids(home)) == 1
+    assert request_methods(home) == ["PATCH", "POST"]
     await home.poll()
-    assert calls(home) == ["PATCH", "POST"]
+    assert request_methods(home) == ["PATCH", "POST"]
 
 
-async def test_failing_token_server_means_polling_and_nothing_more(
+async def test_token_server_error_uses_polling_without_reauth(
     home: Home, entry: ConfigEntry, caplog: pytest.LogCaptureFixture
 ) -> None:
     home.simulator.add_fault("POST", TOKEN_PATH, Fault.status(503), times=None)
     await home.advance_time(67 * MINUTE)
     assert home.instant_updates_state == "unavailable"
-    assert f"{entry.title}: updates arrive by polling: OAuth2TokenRequestTransientError" in told(
-        caplog
-    )
+    message = f"{entry.title}: updates arrive by polling: OAuth2TokenRequestTransientError"
+    assert message in log_messages(caplog)
     home.simulator.clear_faults()
     await home.advance_time(67)
     await home.advance_time(67)
@@ -550,12 +556,12 @@ async def test_failing_token_server_means_polling_and_nothing_more(
     assert home.flow_sources == []
 
 
-async def test_service_that_hangs_does_not_keep_it_from_unloading(
+async def test_unload_while_delete_hangs_succeeds(
     hass: HomeAssistant, home: Home, caplog: pytest.LogCaptureFixture, entry: ConfigEntry
 ) -> None:
     home.simulator.add_fault("DELETE", f"{SUBSCRIPTIONS_PATH}*", Fault.hang(), times=None)
     unloading = asyncio.create_task(hass.config_entries.async_unload(entry.entry_id))
-    await home.wait_until(lambda: "DELETE" in calls(home))
+    await home.wait_until(lambda: "DELETE" in request_methods(home))
     home.fire_time_changed(9)
     assert await unloading
     assert entry.state is ConfigEntryState.NOT_LOADED
@@ -563,101 +569,102 @@ async def test_service_that_hangs_does_not_keep_it_from_unloading(
     home.simulator.clear_faults()
 
 
-async def link_slowly(home: Home, fault: Fault) -> ConfigEntry:
-    """Link the first account; return while it subscribes."""
+async def link_account_while_subscribing(home: Home, fault: Fault) -> ConfigEntry:
+    """Link the first account with a fault in the request to subscribe; return during it."""
     await home.hass.config.async_update(external_url=None)
-    entry = await link(home)
+    entry = await link_account(home)
     home.simulator.add_fault("POST", SUBSCRIPTIONS_PATH, fault)
     await home.hass.config.async_update(external_url=FRONTEND_URL)
-    await home.wait_until(lambda: calls(home))
+    await home.wait_until(lambda: request_methods(home))
     return entry
 
 
-async def test_service_that_hangs_while_subscribing_does_not_keep_it_from_unloading(
-    hass: HomeAssistant, home: Home, reachable: None
-) -> None:
-    entry = await link_slowly(home, Fault.hang())
-    unloading = asyncio.create_task(hass.config_entries.async_unload(entry.entry_id))
+async def exceed_stop_timeout(home: Home) -> None:
+    """Let an unload begin, and advance time until it no longer waits for the server."""
     for _ in range(100):
         await asyncio.sleep(0)
     home.fire_time_changed(9)
+
+
+async def test_unload_while_subscribe_hangs_succeeds(
+    hass: HomeAssistant, home: Home, external_url: None
+) -> None:
+    entry = await link_account_while_subscribing(home, Fault.hang())
+    unloading = asyncio.create_task(hass.config_entries.async_unload(entry.entry_id))
+    await exceed_stop_timeout(home)
     assert await unloading
     assert entry.state is ConfigEntryState.NOT_LOADED
     home.simulator.clear_faults()
     await home.wait_until_idle()
-    assert live(home) == []
+    assert subscription_ids(home) == []
     await home.advance_time(7 * HOUR)
-    assert calls(home) == ["POST"]
+    assert request_methods(home) == ["POST"]
 
 
-async def test_subscription_made_too_late_that_can_not_be_ended_is_no_error(
-    hass: HomeAssistant, home: Home, caplog: pytest.LogCaptureFixture, reachable: None
+async def test_subscription_created_after_unload_and_delete_fails_logs_no_error(
+    hass: HomeAssistant, home: Home, caplog: pytest.LogCaptureFixture, external_url: None
 ) -> None:
-    entry = await link_slowly(home, Fault.delay(1000))
+    entry = await link_account_while_subscribing(home, Fault.delay(1000))
     unloading = asyncio.create_task(hass.config_entries.async_unload(entry.entry_id))
-    for _ in range(100):
-        await asyncio.sleep(0)
-    home.fire_time_changed(9)
+    await exceed_stop_timeout(home)
     assert await unloading
     home.simulator.clear_faults()
     home.simulator.add_fault("DELETE", f"{SUBSCRIPTIONS_PATH}*", Fault.status(500))
     await home.wait_until_idle()
-    assert calls(home) == ["POST", "DELETE"]
+    assert request_methods(home) == ["POST", "DELETE"]
     assert "Traceback" not in caplog.text
 
 
-async def test_slow_subscribing_during_a_reload_does_not_leave_two(
-    hass: HomeAssistant, home: Home, reachable: None
+async def test_reload_during_slow_subscribe_leaves_one_subscription(
+    hass: HomeAssistant, home: Home, external_url: None
 ) -> None:
-    entry = await link_slowly(home, Fault.delay(1000))
+    entry = await link_account_while_subscribing(home, Fault.delay(1000))
     reloading = asyncio.create_task(hass.config_entries.async_reload(entry.entry_id))
-    for _ in range(100):
-        await asyncio.sleep(0)
-    home.fire_time_changed(9)
+    await exceed_stop_timeout(home)
     assert await reloading
     home.simulator.clear_faults()
     await home.wait_until_idle()
-    assert len(live(home)) == 1
+    assert len(subscription_ids(home)) == 1
     await home.advance_time(67 * MINUTE)
-    assert len(live(home)) == 1
+    assert len(subscription_ids(home)) == 1
 
 
-async def test_slow_subscribing_during_the_removal_leaves_nothing(
-    hass: HomeAssistant, home: Home, hass_storage: dict[str, Any], reachable: None
+async def test_entry_removed_during_slow_subscribe_leaves_no_subscription_or_storage(
+    hass: HomeAssistant, home: Home, hass_storage: dict[str, Any], external_url: None
 ) -> None:
-    entry = await link_slowly(home, Fault.delay(1000))
+    entry = await link_account_while_subscribing(home, Fault.delay(1000))
     removing = asyncio.create_task(hass.config_entries.async_remove(entry.entry_id))
-    for _ in range(100):
-        await asyncio.sleep(0)
-    home.fire_time_changed(9)
+    await exceed_stop_timeout(home)
     await removing
     home.simulator.clear_faults()
     await home.wait_until_idle()
     await home.advance_time(67 * MINUTE)
-    assert live(home) == []
+    assert subscription_ids(home) == []
     assert f"ochno.{entry.entry_id}" not in hass_storage
 
 
-# How often is polled
+# Poll interval and missed deliveries
 
 
-async def test_polls_are_rare_while_changes_arrive_at_once(home: Home, entry: ConfigEntry) -> None:
+async def test_poll_interval_with_active_subscription_is_two_minutes(
+    home: Home, entry: ConfigEntry
+) -> None:
     assert await home.measure_poll_interval() == 120
 
 
-async def miss(home: Home, hub: SimHub) -> None:
-    """Let a change happen that a poll finds and no delivery tells."""
+async def poll_undelivered_change(home: Home, hub: SimHub) -> None:
+    """Change a hub without a delivery, and wait for the poll that finds the change."""
     home.simulator.settings.delivery_drop = True
     hub.plug(2)
     await home.advance_time(122)
     assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
 
 
-async def test_change_that_is_never_delivered_brings_back_frequent_polls(
+async def test_missed_delivery_restores_poll_interval_and_replaces_subscription(
     home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
 ) -> None:
     [old] = home.simulator.subscriptions.active()
-    await miss(home, hub)
+    await poll_undelivered_change(home, hub)
     await home.advance_time(9)
     assert home.instant_updates_state == "active"
     await home.advance_time(2)
@@ -671,10 +678,10 @@ async def test_change_that_is_never_delivered_brings_back_frequent_polls(
     assert await home.measure_poll_interval() == 30
     await home.advance_time(67 * MINUTE)
     assert home.instant_updates_state == "failing"
-    assert live(home) == [new.id]
-    assert calls(home)[:3] == ["POST", "DELETE", "POST"]
-    [told_of_polling] = [line for line in told(caplog) if "polling" in line]
-    assert told_of_polling.endswith(": updates arrive by polling: a change was not delivered")
+    assert subscription_ids(home) == [new.id]
+    assert request_methods(home)[:3] == ["POST", "DELETE", "POST"]
+    [message] = [message for message in log_messages(caplog) if "polling" in message]
+    assert message.endswith(": updates arrive by polling: a change was not delivered")
     home.simulator.settings.delivery_drop = False
     hub.plug(3)
     await home.wait_for_deliveries()
@@ -684,63 +691,63 @@ async def test_change_that_is_never_delivered_brings_back_frequent_polls(
     assert home.instant_updates_state == "active"
 
 
-async def test_further_missed_changes_while_in_doubt_change_nothing(
-    home: Home, hub: SimHub
-) -> None:
-    await miss(home, hub)
+async def test_missed_delivery_while_failing_keeps_subscription(home: Home, hub: SimHub) -> None:
+    await poll_undelivered_change(home, hub)
     await home.advance_time(11)
-    before = live(home)
+    before = subscription_ids(home)
     hub.plug(3)
     await home.poll()
     await home.advance_time(11)
-    assert live(home) == before
+    assert subscription_ids(home) == before
     assert home.instant_updates_state == "failing"
 
 
-async def test_missed_change_shows_although_the_service_hangs(home: Home, hub: SimHub) -> None:
-    await miss(home, hub)
+async def test_missed_delivery_while_delete_hangs_sets_state_failing(
+    home: Home, hub: SimHub
+) -> None:
+    await poll_undelivered_change(home, hub)
     home.simulator.add_fault("DELETE", f"{SUBSCRIPTIONS_PATH}*", Fault.hang())
     home.fire_time_changed(11)
-    await home.wait_until(lambda: "DELETE" in calls(home))
+    await home.wait_until(lambda: "DELETE" in request_methods(home))
     assert home.instant_updates_state == "failing"
 
 
-async def test_several_missed_changes_subscribe_anew_once(home: Home, hub: SimHub) -> None:
+async def test_missed_deliveries_of_several_hubs_replace_subscription_once(
+    home: Home, hub: SimHub
+) -> None:
     home.simulator.settings.delivery_drop = True
     home.simulator.hub("Focus room").plug(2)
-    await miss(home, hub)
+    await poll_undelivered_change(home, hub)
     hub.plug(3)
     await home.post_to_webhook({"event": STATE_CHANGE, "hubId": "unknown"})
     await home.wait_until_idle()
     assert home.state("binary_sensor", "Boardroom", "port_3_connected") == "on"
     await home.advance_time(11)
-    assert calls(home) == ["POST", "DELETE", "POST"]
+    assert request_methods(home) == ["POST", "DELETE", "POST"]
     await home.advance_time(11)
-    assert calls(home) == ["POST", "DELETE", "POST"]
+    assert request_methods(home) == ["POST", "DELETE", "POST"]
 
 
-async def test_change_delivered_just_after_the_poll_is_no_reason_for_doubt(
-    home: Home, hub: SimHub
-) -> None:
-    await miss(home, hub)
+async def test_delivery_shortly_after_poll_keeps_state_active(home: Home, hub: SimHub) -> None:
+    await poll_undelivered_change(home, hub)
     await home.advance_time(9)
     await home.simulator.deliver(hub, STATE_CHANGE, {"newState": hub.state})
     await home.advance_time(20)
     assert home.instant_updates_state == "active"
-    assert calls(home) == ["POST"]
+    assert request_methods(home) == ["POST"]
 
 
-async def test_delivery_about_another_hub_does_not_dispel_the_doubt(
+async def test_missed_delivery_and_delivery_of_other_hub_sets_state_failing(
     home: Home, hub: SimHub
 ) -> None:
-    await miss(home, hub)
+    await poll_undelivered_change(home, hub)
     focus = home.simulator.hub("Focus room")
     await home.simulator.deliver(focus, STATE_CHANGE, {"newState": focus.state})
     await home.advance_time(11)
     assert home.instant_updates_state == "failing"
 
 
-async def test_hub_going_offline_and_online_is_never_pushed_and_no_reason_for_doubt(
+async def test_hub_offline_and_online_without_delivery_keeps_state_active(
     home: Home, hub: SimHub
 ) -> None:
     for online in (False, True):
@@ -750,115 +757,115 @@ async def test_hub_going_offline_and_online_is_never_pushed_and_no_reason_for_do
         assert home.state("binary_sensor", "Boardroom", "connectivity") == expected
         await home.advance_time(11)
     assert home.instant_updates_state == "active"
-    assert calls(home) == ["POST"]
+    assert request_methods(home) == ["POST"]
 
 
-async def test_unloading_amid_a_doubt_ends_quietly(
+async def test_unload_while_delivery_is_awaited_deletes_subscription(
     hass: HomeAssistant, home: Home, hub: SimHub
 ) -> None:
-    await miss(home, hub)
+    await poll_undelivered_change(home, hub)
     await hass.config_entries.async_unload(home.entry.entry_id)
     await home.advance_time(11)
-    assert live(home) == []
-    assert calls(home) == ["POST", "DELETE"]
+    assert subscription_ids(home) == []
+    assert request_methods(home) == ["POST", "DELETE"]
 
 
-async def test_change_just_before_subscribing_is_found_and_no_reason_for_doubt(
-    hass: HomeAssistant, home: Home, reachable: None
+async def test_change_before_subscribe_is_fetched_and_keeps_state_active(
+    hass: HomeAssistant, home: Home, external_url: None
 ) -> None:
     await hass.config.async_update(external_url=None)
-    await link(home)
+    await link_account(home)
     home.simulator.hub("Boardroom").plug(2)
     await hass.config.async_update(external_url=FRONTEND_URL)
     await home.wait_until_idle()
     await home.advance_time(31)
-    shown = home.state("binary_sensor", "Boardroom", "port_2_connected")
+    port_state = home.state("binary_sensor", "Boardroom", "port_2_connected")
     await home.advance_time(91)
     await home.advance_time(11)
-    assert (shown, home.instant_updates_state) == ("on", "active")
+    assert (port_state, home.instant_updates_state) == ("on", "active")
 
 
-async def test_late_delivery_does_not_hide_that_there_is_no_subscription(
+async def test_late_delivery_without_subscription_keeps_state_failing(
     home: Home, hub: SimHub
 ) -> None:
     [old] = home.simulator.subscriptions.active()
     home.simulator.add_fault("POST", SUBSCRIPTIONS_PATH, Fault.status(503), times=None)
-    await miss(home, hub)
+    await poll_undelivered_change(home, hub)
     await home.advance_time(11)
-    assert live(home) == []
+    assert subscription_ids(home) == []
     message = {"event": STATE_CHANGE, "hubId": hub.id, "data": {"newState": hub.state}}
     async with home.client.post(URL(old.webhook_url).path, json=message) as response:
         assert response.status == 200
     assert home.instant_updates_state == "failing"
 
 
-async def test_log_does_not_blame_the_address_after_a_refusal_in_doubt(
+async def test_log_after_missed_delivery_and_refusal_does_not_mention_url(
     home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
 ) -> None:
     home.simulator.add_fault("POST", SUBSCRIPTIONS_PATH, Fault.status(403))
-    await miss(home, hub)
+    await poll_undelivered_change(home, hub)
     await home.advance_time(11)
     assert home.instant_updates_state == "refused"
     await home.advance_time(67)
     assert home.instant_updates_state == "failing"
-    assert "no https address" not in "".join(told(caplog))
+    assert "no https address" not in "".join(log_messages(caplog))
 
 
 # Options and sensor
 
 
-async def choose(home: Home, push: bool) -> None:
-    """Answer the options dialog."""
-    form = await home.request("POST", OPTIONS, {"handler": home.entry.entry_id})
+async def set_push_option(home: Home, push: bool) -> None:
+    """Complete the options flow."""
+    form = await home.request("POST", OPTIONS_PATH, {"handler": home.entry.entry_id})
     assert (form["type"], form["step_id"]) == ("form", "init")
-    step = await home.request("POST", f"{OPTIONS}/{form['flow_id']}", {"push": push})
+    step = await home.request("POST", f"{OPTIONS_PATH}/{form['flow_id']}", {"push": push})
     assert step["type"] == "create_entry"
     await home.wait_until_idle()
 
 
 async def test_options_turn_instant_updates_off_and_on(home: Home, entry: ConfigEntry) -> None:
-    form = await home.request("POST", OPTIONS, {"handler": entry.entry_id})
-    [question] = form["data_schema"]
-    assert (question["name"], question["default"]) == ("push", True)
-    await choose(home, push=False)
-    assert live(home) == []
+    form = await home.request("POST", OPTIONS_PATH, {"handler": entry.entry_id})
+    [field] = form["data_schema"]
+    assert (field["name"], field["default"]) == ("push", True)
+    await set_push_option(home, push=False)
+    assert subscription_ids(home) == []
     assert home.instant_updates_state == "off"
     assert await home.measure_poll_interval() == 30
-    form = await home.request("POST", OPTIONS, {"handler": entry.entry_id})
+    form = await home.request("POST", OPTIONS_PATH, {"handler": entry.entry_id})
     assert form["data_schema"][0]["description"] == {"suggested_value": False}
-    await choose(home, push=True)
-    assert len(live(home)) == 1
+    await set_push_option(home, push=True)
+    assert len(subscription_ids(home)) == 1
     assert home.instant_updates_state == "active"
     assert await home.measure_poll_interval() == 120
 
 
-async def test_turned_off_nothing_is_subscribed_after_a_restart(
+async def test_instant_updates_off_after_reload_does_not_subscribe(
     home: Home, entry: ConfigEntry
 ) -> None:
-    await choose(home, push=False)
-    before = calls(home)
-    await restart(home)
+    await set_push_option(home, push=False)
+    before = request_methods(home)
+    await reload_entry(home)
     home.simulator.hub("Boardroom").plug(2)
     await home.poll()
     assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
-    assert calls(home) == before
+    assert request_methods(home) == before
 
 
-async def test_sensor_is_disabled_until_the_user_enables_it(
+async def test_instant_updates_sensor_is_disabled_by_default(
     hass: HomeAssistant, home: Home
 ) -> None:
     await home.set_external_url()
-    entry = await link(home)
+    entry = await link_account(home)
     assert home.instant_updates_state is None
     registry = er.async_get(hass)
     unique_id = f"{entry.unique_id}_instant_updates"
     entity_id = registry.async_get_entity_id("sensor", "ochno", unique_id)
     assert entity_id is not None
-    registered = registry.async_get(entity_id)
-    assert registered is not None
-    assert registered.disabled_by is er.RegistryEntryDisabler.INTEGRATION
+    registry_entry = registry.async_get(entity_id)
+    assert registry_entry is not None
+    assert registry_entry.disabled_by is er.RegistryEntryDisabler.INTEGRATION
     registry.async_update_entity(entity_id, disabled_by=None)
-    await restart(home)
+    await reload_entry(home)
     state = hass.states.get(entity_id)
     assert state is not None
     assert state.state == "active"

@@ -1,7 +1,6 @@
-"""Home Assistant's quality scale: nobody else checks it for a custom integration.
+"""Tests of the quality scale rules that no test of a feature covers.
 
-Each rule is kept by what is tested here, by a section of a document, or by a test named below.
-Texts and icons are in test_translations.py, brand images in test_hacs.py.
+hassfest checks these rules for the integrations of Home Assistant core only.
 """
 
 import ast
@@ -12,7 +11,6 @@ from pathlib import Path
 import re
 import tomllib
 from types import ModuleType
-from typing import Any
 
 import pytest
 import yaml
@@ -20,7 +18,7 @@ import yaml
 from custom_components.ochno import PLATFORMS
 from custom_components.ochno.config_flow import OchnoConfigFlow
 from custom_components.ochno.const import DOMAIN
-from custom_components.ochno.data import OchnoConfigEntry
+from custom_components.ochno.data import OchnoConfigEntry, OchnoData
 from homeassistant import components
 from homeassistant.data_entry_flow import FlowError
 from homeassistant.exceptions import HomeAssistantError, OAuth2TokenRequestBaseError
@@ -35,73 +33,9 @@ EN = json.loads((PACKAGE / "translations" / "en.json").read_text(encoding="utf-8
 RULES = yaml.safe_load((PACKAGE / "quality_scale.yaml").read_text(encoding="utf-8"))["rules"]
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
 
-# Which document keeps a rule, in which section, and how that begins.
-DOCUMENTED = {
-    "docs-high-level-description": ("README", "Ochno for Home Assistant", r"USB-C switches"),
-    "docs-use-cases": ("README", "Ochno for Home Assistant", r"lights"),
-    "docs-installation-instructions": ("README", "Install", r"1\. In HACS"),
-    "docs-installation-parameters": ("README", "Install", r"ID and secret, choose the server"),
-    "docs-examples": ("README", "A first automation", r"```yaml"),
-    "docs-supported-functions": ("README", "Entities", r"\| entity \|"),
-    "docs-triggers": ("docs/automations", "Triggers", r"\| trigger \|"),
-    "docs-conditions": ("docs/automations", "Conditions", r"\| condition \|"),
-    "docs-data-update": ("docs/using", "How changes arrive", r"every \d+ seconds"),
-    "docs-configuration-parameters": ("docs/using", "What you can set", r"\*Instant updates\*"),
-    "docs-supported-devices": (
-        "docs/using",
-        "What it works with, and what it does not do",
-        r"O-PC-4",
-    ),
-    "docs-known-limitations": (
-        "docs/using",
-        "What it works with, and what it does not do",
-        r"nothing else",
-    ),
-    "docs-troubleshooting": (
-        "docs/using",
-        "What a sentence means, and what helps",
-        r"\| what helps \|",
-    ),
-    "docs-removal-instructions": ("docs/using", "Remove it", r"\*\*Delete\*\*"),
-}
-
-# Which test shows that a rule is kept; what a user meets, where there are several.
-SHOWN = {
-    "appropriate-polling": "test_coordinator.py::test_poll_costs_one_request_however_many",
-    "brands": "test_hacs.py::test_home_assistant_shows_the_brand_images",
-    "test-before-configure": "test_config_flow.py::test_list_of_hubs_is_not_understood",
-    "test-before-setup": "test_coordinator.py::test_failing_setup_says_why_and_is_tried_again",
-    "unique-config-entry": "test_config_flow.py::test_each_organisation_can_be_linked_but_only",
-    "action-exceptions": "test_control.py::test_failed_command_is_told_and_not_repeated",
-    "config-entry-unloading": "test_init.py::test_unloaded_entry_asks_nothing_and_comes_back",
-    "entity-event-setup": "test_init.py::test_unloaded_entry_asks_nothing_and_comes_back",
-    "entity-unavailable": "test_sensor.py::test_hub_that_left_shows_nothing",
-    "integration-owner": "test_hacs.py::test_manifest",
-    "log-when-unavailable": "test_coordinator.py::test_failing_poll_is_told_once_and_passes",
-    "reauthentication-flow": "test_config_flow.py::test_signing_in_again_loses_nothing",
-    "devices": "test_init.py::test_hub_is_a_device_with_all_that_is_known",
-    "diagnostics": "test_diagnostics.py::test_diagnostics_name_nobody_and_nothing",
-    "dynamic-devices": "test_init.py::test_new_hub_appears",
-    "entity-category": "test_sensor.py::test_how_a_sensor_is_shown",
-    "entity-device-class": "test_binary_sensor.py::test_how_a_binary_sensor_is_shown",
-    "entity-disabled-by-default": "test_sensor.py::test_how_a_sensor_is_shown",
-    "entity-translations": "test_translations.py::test_every_entity_has_a_name_and_every_name",
-    "exception-translations": "test_translations.py::test_every_exception_has_a_message",
-    "icon-translations": "test_translations.py::test_entities_without_a_device_class_have_an_icon",
-    "reconfiguration-flow": "test_config_flow.py::test_account_moves_to_another_server",
-    "repair-issues": "test_problems.py::test_missing_scope_is_an_issue_until_it_is_there",
-    "stale-devices": "test_init.py::test_hub_that_leaves_is_unavailable_at_once_and_removed_later",
-}
-
-CHECKED_HERE = {
-    *("common-modules", "config-flow", "entity-unique-id", "has-entity-name", "runtime-data"),
-    *("parallel-updates", "test-coverage", "config-flow-test-coverage", "async-dependency"),
-    *("inject-websession", "strict-typing"),
-}
-
 
 def modules() -> dict[Path, ModuleType]:
-    """Return the integration's modules."""
+    """Return the integration's modules by path."""
     names = {
         path: ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for path in TREES
@@ -109,29 +43,29 @@ def modules() -> dict[Path, ModuleType]:
     return {path: import_module(name) for path, name in names.items()}
 
 
-def imports() -> set[str]:
-    """Return the names of all modules that are imported."""
-    found = set()
+def imported_modules() -> set[str]:
+    """Return the names of the modules that the integration imports from elsewhere."""
+    names = set()
     for tree in TREES.values():
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
+                names |= {alias.name for alias in node.names}
             if isinstance(node, ast.ImportFrom) and not node.level:
-                found.add(str(node.module))
-    return found
+                names.add(str(node.module))
+    return names
 
 
-# The file
+# quality_scale.yaml
 
 
-def test_rules_are_those_of_home_assistant() -> None:
-    any_other = Path(components.__path__[0]) / "yoto" / "quality_scale.yaml"
-    known = yaml.safe_load(any_other.read_text(encoding="utf-8"))["rules"]
-    assert RULES.keys() == known.keys()
+def test_rules_file_has_all_rules_of_home_assistant() -> None:
+    path = Path(components.__path__[0]) / "yoto" / "quality_scale.yaml"
+    rules_of_core = yaml.safe_load(path.read_text(encoding="utf-8"))["rules"]
+    assert RULES.keys() == rules_of_core.keys()
     assert len(RULES) == 54
 
 
-def test_each_rule_is_kept_or_does_not_apply_for_a_reason() -> None:
+def test_each_rule_is_done_or_exempt_with_a_comment() -> None:
     for rule, status in RULES.items():
         if status != "done":
             assert status.keys() == {"status", "comment"}, rule
@@ -140,56 +74,37 @@ def test_each_rule_is_kept_or_does_not_apply_for_a_reason() -> None:
     assert MANIFEST["quality_scale"] == "platinum"
 
 
-def test_rules_that_do_not_apply_are_those_of_what_there_is_not() -> None:
-    sources = {path.name for path in PACKAGE.iterdir()}
-    discoveries = {"bluetooth", "dhcp", "homekit", "mqtt", "ssdp", "usb", "zeroconf"}
-    not_there = {
-        ("action-setup", "docs-actions"): "services.yaml" not in sources,
-        ("docs-conditions",): "condition.py" not in sources,
-        ("docs-triggers",): "trigger.py" not in sources,
+def test_rule_is_exempt_only_if_the_integration_lacks_its_subject() -> None:
+    files = {path.name for path in PACKAGE.iterdir()}
+    discovery_keys = {"bluetooth", "dhcp", "homekit", "mqtt", "ssdp", "usb", "zeroconf"}
+    exempt_if = {
+        ("action-setup", "docs-actions"): "services.yaml" not in files,
+        ("docs-conditions",): "condition.py" not in files,
+        ("docs-triggers",): "trigger.py" not in files,
         ("dependency-transparency",): not MANIFEST["requirements"],
-        ("discovery", "discovery-update-info"): not discoveries & MANIFEST.keys(),
+        ("discovery", "discovery-update-info"): not discovery_keys & MANIFEST.keys(),
     }
     assert {rule for rule, status in RULES.items() if status != "done"} == {
-        rule for rules, applies in not_there.items() if applies for rule in rules
+        rule for rules, exempt in exempt_if.items() if exempt for rule in rules
     }
 
 
-def test_it_is_known_of_every_rule_how_it_is_kept() -> None:
-    kept = {rule for rule, status in RULES.items() if status == "done"}
-    assert DOCUMENTED.keys() | SHOWN.keys() | CHECKED_HERE == kept
+# Code
 
 
-@pytest.mark.parametrize("rule", DOCUMENTED)
-def test_document_has_what_the_rule_asks_for(rule: str) -> None:
-    document, heading, content = DOCUMENTED[rule]
-    text = (ROOT / f"{document}.md").read_text(encoding="utf-8")
-    sections = re.split(r"^#+ (.+)\n", text, flags=re.MULTILINE)[1:]
-    assert re.search(content, dict(zip(sections[::2], sections[1::2], strict=True))[heading])
+async def test_integration_registers_no_actions(home: Home) -> None:
+    await home.link_account(access="control")
+    assert home.hass.services.async_services_for_domain(DOMAIN) == {}
 
 
-@pytest.mark.parametrize("rule", SHOWN)
-def test_test_of_the_rule_exists(rule: str) -> None:
-    file, _, name = SHOWN[rule].partition("::")
-    assert f"def {name}" in (ROOT / "tests" / file).read_text(encoding="utf-8")
-
-
-# The code
-
-
-def test_actions_are_those_of_home_assistant() -> None:
-    code = "\n".join(map(ast.unparse, TREES.values()))
-    assert not re.search(r"services\.async_register|register_entity_service", code)
-
-
-def test_platforms_say_how_many_updates_may_run_at_once() -> None:
+def test_platforms_define_parallel_updates() -> None:
     for platform in PLATFORMS:
         module = import_module(f"custom_components.{DOMAIN}.{platform}")
         assert isinstance(module.PARALLEL_UPDATES, int), platform
 
 
-def test_entry_is_typed_wherever_home_assistant_hands_it_over() -> None:
-    typed = 0
+def test_functions_called_by_home_assistant_have_typed_config_entry() -> None:
+    checked = 0
     for module in modules().values():
         for name, function in inspect.getmembers(module, inspect.iscoroutinefunction):
             if function.__module__ == module.__name__ and re.fullmatch(
@@ -198,51 +113,57 @@ def test_entry_is_typed_wherever_home_assistant_hands_it_over() -> None:
                 name,
             ):
                 assert inspect.get_annotations(function)["entry"] is OchnoConfigEntry, name
-                typed += 1
-    assert typed == 4 + len(PLATFORMS) + 2
+                checked += 1
+    assert checked == 4 + len(PLATFORMS) + 2
 
 
-def test_what_runs_is_kept_with_the_entry() -> None:
-    code = "\n".join(map(ast.unparse, TREES.values()))
-    assert "entry.runtime_data = OchnoData(" in code
-    assert "hass.data[DOMAIN]" not in code
+async def test_runtime_data_is_stored_in_entry_and_not_in_hass_data(home: Home) -> None:
+    entry = await home.link_account()
+    assert isinstance(entry.runtime_data, OchnoData)
+    assert DOMAIN not in home.hass.data
 
 
-def test_every_field_of_a_dialog_is_explained() -> None:
-    for kind in ("config", "options"):
-        for step, form in EN[kind]["step"].items():
+def test_fields_of_config_and_options_flow_have_descriptions() -> None:
+    for flow in ("config", "options"):
+        for step, form in EN[flow]["step"].items():
             assert form.get("data", {}).keys() == form.get("data_description", {}).keys(), step
 
 
-def test_dialog_has_every_step() -> None:
+def test_config_flow_has_user_reauth_and_reconfigure_steps() -> None:
     assert {"async_step_reauth", "async_step_reconfigure", "async_step_user"} <= vars(
         OchnoConfigFlow
     ).keys()
     assert MANIFEST["config_flow"] is True
 
 
-def test_every_exception_is_in_the_language_of_the_user() -> None:
-    """Those of OAuth have Home Assistant's own words, and those of a dialog a reason instead."""
+def test_exceptions_for_users_have_translation_keys() -> None:
     checked = 0
     for path, module in modules().items():
         for node in ast.walk(TREES[path]):
-            bare = node.exc if isinstance(node, ast.Raise) else None
-            called = node.func if isinstance(node, ast.Call) else bare
-            kind: Any = getattr(module, called.id, None) if isinstance(called, ast.Name) else None
-            if not inspect.isclass(kind) or not issubclass(kind, HomeAssistantError):
+            match node:
+                case ast.Call(func=ast.Name(id=name)) | ast.Raise(exc=ast.Name(id=name)):
+                    exception = getattr(module, name, None)
+                case _:
+                    continue
+            if not inspect.isclass(exception) or not issubclass(exception, HomeAssistantError):
                 continue
-            if issubclass(kind, (OAuth2TokenRequestBaseError, FlowError)):
+            # Home Assistant has texts for OAuth2 errors, and an aborted flow has a reason instead.
+            if issubclass(exception, (OAuth2TokenRequestBaseError, FlowError)):
                 continue
             assert isinstance(node, ast.Call), f"{path.name}:{node.lineno}"
-            given = {keyword.arg for keyword in node.keywords}
-            assert {"translation_domain", "translation_key"} <= given, f"{path.name}:{node.lineno}"
+            keywords = {keyword.arg for keyword in node.keywords}
+            assert {"translation_domain", "translation_key"} <= keywords, (
+                f"{path.name}:{node.lineno}"
+            )
             checked += 1
     assert checked >= 5
 
 
-def test_requests_are_made_in_home_assistants_session_and_never_block() -> None:
-    assert "aiohttp" in imports()
-    assert not imports() & {"requests", "httpx", "urllib.request", "http.client", "socket"}
+def test_http_requests_use_session_of_home_assistant_and_do_not_block() -> None:
+    assert "aiohttp" in imported_modules()
+    assert not imported_modules() & {
+        *("requests", "httpx", "urllib.request", "http.client", "socket"),
+    }
     for path, tree in TREES.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
@@ -251,21 +172,24 @@ def test_requests_are_made_in_home_assistants_session_and_never_block() -> None:
                 ), path
 
 
-def test_types_and_coverage_are_checked_with_every_test() -> None:
+def test_test_command_requires_strict_types_and_full_coverage() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     assert project["coverage"]["report"]["fail_under"] == 100
-    assert f"mypy --strict custom_components/{DOMAIN}\n" in (ROOT / "scripts" / "lint").read_text()
-    assert "scripts/lint\n" in (ROOT / "scripts" / "test").read_text()
+    scripts = {
+        name: [line.split() for line in (ROOT / "scripts" / name).read_text().splitlines()]
+        for name in ("lint", "test")
+    }
+    [mypy_command] = [line for line in scripts["lint"] if line and line[0].endswith("/mypy")]
+    assert {"--strict", f"custom_components/{DOMAIN}"} <= set(mypy_command)
+    assert ["scripts/lint"] in scripts["test"]
     assert not any(re.search(r"# type: ignore", path.read_text()) for path in TREES)
 
 
-# The entities
+# Entities
 
 
 @pytest.mark.parametrize("access", ["read", "control"])
-async def test_every_entity_has_an_id_a_device_and_a_name_within_it(
-    home: Home, access: str
-) -> None:
+async def test_entities_have_unique_id_device_and_name(home: Home, access: str) -> None:
     entry = await home.link_account(access=access)
     entities = er.async_entries_for_config_entry(er.async_get(home.hass), entry.entry_id)
     assert {entity.domain for entity in entities} == (

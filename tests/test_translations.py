@@ -1,7 +1,7 @@
-"""What hassfest would say of texts and icons, and what it does not check."""
+"""Tests of translations and icons: what hassfest validates, and additional rules."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView
 import json
 from pathlib import Path
 import re
@@ -17,7 +17,6 @@ from custom_components.ochno.binary_sensor import (
 )
 from custom_components.ochno.condition import CONDITIONS
 from custom_components.ochno.const import DOMAIN
-from custom_components.ochno.operated.models import Hub
 from custom_components.ochno.sensor import ACCOUNT_SENSORS, ACTIVE_PORT, SENSORS
 from custom_components.ochno.trigger import TRIGGERS
 from homeassistant.generated import languages
@@ -30,13 +29,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "custom_components" / DOMAIN
 LANGUAGES = sorted((PACKAGE / "translations").glob("*.json"))
 TRANSLATED = [path for path in LANGUAGES if path.stem != "en"]
-# What no language translates: names, and what stands on the pages of Ochno Operated.
-NAMES = (
+# Names, and texts of Ochno's own pages, which are not translated.
+UNTRANSLATED_NAMES = (
     *("Ochno Operated", "Home Assistant", "Account", "Integrations", "Custom Integrations"),
     *("hubs:read", "hubs:write", "accounts:read", "https"),
 )
-# The texts that are the same in a language as in English.
-SAME = {
+# The texts that are the same as in English, by language.
+SAME_AS_ENGLISH: dict[str, set[str]] = {
     "da": {"Port", "Port {port}", "Server"},
     "de": {"Hubs offline", "Hubs online", "Server"},
     "fi": set(),
@@ -48,36 +47,42 @@ SAME = {
 TREES = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
 
 
-def read(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-EN = read(PACKAGE / "translations" / "en.json")
-ICONS = read(PACKAGE / "icons.json")
-AUTOMATIONS = [("triggers", TRIGGERS.keys()), ("conditions", CONDITIONS.keys())]
-PORTS = EN["selector"]["port"]["options"].keys()
+EN = read_json(PACKAGE / "translations" / "en.json")
+ICONS = read_json(PACKAGE / "icons.json")
+AUTOMATION_KEYS = [
+    pytest.param("triggers", TRIGGERS.keys(), id="triggers"),
+    pytest.param("conditions", CONDITIONS.keys(), id="conditions"),
+]
+PORT_OPTIONS = EN["selector"]["port"]["options"].keys()
 
 
-def texts(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Walk over all texts of a file with their dotted paths."""
+def walk_texts(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Return all texts of a file with their dotted paths."""
     if isinstance(tree, str):
         yield path, tree
     else:
         for key, value in tree.items():
-            yield from texts(value, f"{path}.{key}".removeprefix("."))
+            yield from walk_texts(value, f"{path}.{key}".removeprefix("."))
 
 
 def placeholders(text: str) -> set[str]:
+    """Return the names of the placeholders in a text."""
     return set(re.findall(r"\{(\w+)\}", text))
 
 
-def markdown(text: str) -> list[list[str]]:
-    """Return what the lines of a text are marked with, in whatever order its words are."""
+def markdown_marks(text: str) -> list[list[str]]:
+    """Return the Markdown of each line, sorted because the order of words can differ."""
     marks = r"^\d+\. |\*+|`[^`]*`|\]\([^)]*\)"
     return [sorted(re.findall(marks, line)) for line in text.split("\n")]
 
 
-def constants(tree: ast.AST) -> set[str]:
+def string_constants(tree: ast.AST) -> set[str]:
+    """Return all strings in the code."""
     return {
         node.value
         for node in ast.walk(tree)
@@ -85,34 +90,35 @@ def constants(tree: ast.AST) -> set[str]:
     }
 
 
-def calls() -> Iterator[tuple[Path, str, ast.Call, dict[str, ast.expr]]]:
-    """Walk over all calls: file, name of what is called, the call, its keywords."""
+def walk_calls() -> Iterator[tuple[Path, str, ast.Call, dict[str, ast.expr]]]:
+    """Return the file, the function name, the node and the keywords of each call."""
     for path, tree in TREES.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func).rpartition(".")[2]
-                yield path, name, node, {one.arg or "**": one.value for one in node.keywords}
+                keywords = {keyword.arg or "**": keyword.value for keyword in node.keywords}
+                yield path, name, node, keywords
 
 
-def entities() -> dict[str, dict[str, bool]]:
+def described_entities() -> dict[str, dict[str, bool]]:
     """Return the translation keys by platform, and whether they have a device class."""
-    found: dict[str, dict[str, bool]] = {}
-    for path, name, _, keywords in calls():
+    entities: dict[str, dict[str, bool]] = {}
+    for path, name, _, keywords in walk_calls():
         if name.endswith("EntityDescription") and "translation_key" in keywords:
             key = ast.literal_eval(keywords["translation_key"])
-            found.setdefault(path.stem, {})[key] = "device_class" in keywords
-    return found
+            entities.setdefault(path.stem, {})[key] = "device_class" in keywords
+    return entities
 
 
-def exceptions() -> set[str]:
-    """Return the translation keys of exceptions; one in a variable is looked up."""
-    found = set()
-    for path, _, _, keywords in calls():
+def exception_keys() -> set[str]:
+    """Return the translation keys of exceptions, including keys that a variable holds."""
+    keys = set()
+    for path, _, _, keywords in walk_calls():
         match keywords.get("translation_key") if "translation_domain" in keywords else None:
             case ast.Constant(value=str(key)):
-                found.add(key)
+                keys.add(key)
             case ast.Name(id=variable):
-                found |= {
+                keys |= {
                     node.value.value
                     for node in ast.walk(TREES[path])
                     if isinstance(node, ast.Assign)
@@ -120,21 +126,21 @@ def exceptions() -> set[str]:
                     and isinstance(node.value, ast.Constant)
                     and isinstance(node.value.value, str)
                 }
-    return found
+    return keys
 
 
 # Texts
 
 
-def test_every_entity_has_a_name_and_every_name_an_entity() -> None:
-    assert {platform: set(keys) for platform, keys in entities().items()} == {
+def test_entity_translations_match_entity_descriptions() -> None:
+    assert {platform: set(keys) for platform, keys in described_entities().items()} == {
         platform: set(keys) for platform, keys in EN["entity"].items()
     }
-    for path, text in texts(EN["entity"]):
+    for path, text in walk_texts(EN["entity"]):
         assert text, path
 
 
-def test_names_use_the_placeholders_that_they_are_given() -> None:
+def test_entity_names_use_placeholders_of_their_descriptions() -> None:
     binary_sensors = (*BINARY_SENSORS, *port_binary_sensors(1), connection_binary_sensor("usb1"))
     for platform, descriptions in {
         "binary_sensor": binary_sensors,
@@ -142,116 +148,120 @@ def test_names_use_the_placeholders_that_they_are_given() -> None:
     }.items():
         for description in descriptions:
             if description.translation_key is None:
-                assert description.device_class, description.key  # which names it
+                # Home Assistant uses the name of the device class.
+                assert description.device_class, description.key
                 continue
             name = EN["entity"][platform][description.translation_key]["name"]
             assert placeholders(name) == set(description.translation_placeholders or {})
 
 
-def test_every_option_has_a_text() -> None:
-    [description] = [one for one in SENSORS if one.options_fn]
-    state = {"connected": [0] * 16, "active": 0}
-    hub = Hub.from_json({"id": "1", "data": {"state": state}})
-    assert description.options_fn is not None
-    assert description.translation_key is not None
-    texts_of_states = EN["entity"]["sensor"][description.translation_key]["state"]
-    assert set(description.options_fn(hub)) == set(texts_of_states)
+@pytest.mark.parametrize(("access", "platform"), [("read", "sensor"), ("control", "select")])
+async def test_active_port_options_of_16_ports_are_translated(
+    home: Home, access: str, platform: str
+) -> None:
+    home.simulator.add_hub("Auditorium", ports=16)
+    await home.link_account(access=access)
+    state = home.hass.states.get(home.entity_id(platform, "Auditorium", "active_port") or "")
+    assert state is not None
+    assert set(state.attributes["options"]) == EN["entity"][platform]["active_port"]["state"].keys()
+
+
+def test_binary_sensor_translated_states_are_on_and_off() -> None:
     for key, entity in EN["entity"]["binary_sensor"].items():
         assert entity.get("state", {}).keys() <= {"on", "off"}, key
 
 
-def test_every_exception_has_a_message_and_every_message_an_exception() -> None:
-    assert exceptions() == set(EN["exceptions"])
+def test_exception_translations_match_raised_exceptions() -> None:
+    assert exception_keys() == set(EN["exceptions"])
 
 
-def test_every_abort_and_error_of_the_dialog_has_a_text() -> None:
-    used = set()
-    for path, name, node, keywords in calls():
+def test_config_flow_aborts_and_steps_are_translated() -> None:
+    reasons = set()
+    for path, name, node, keywords in walk_calls():
         if name == "async_abort":
-            used.add(ast.literal_eval(keywords["reason"]))
+            reasons.add(ast.literal_eval(keywords["reason"]))
         if name == "AbortFlow":
-            used.add(ast.literal_eval(node.args[0]))
+            reasons.add(ast.literal_eval(node.args[0]))
         if path.stem == "config_flow" and isinstance(keywords.get("step_id"), ast.Constant):
             assert (
                 ast.literal_eval(keywords["step_id"])
                 in EN["config"]["step"] | EN["options"]["step"]
             )
-    # That one has Home Assistant's own words.
-    assert used - {"missing_credentials"} == used & set(EN["config"]["abort"])
-    assert used > {"missing_credentials"}
+    # Home Assistant has a text for this reason.
+    assert reasons - {"missing_credentials"} == reasons & set(EN["config"]["abort"])
+    assert reasons > {"missing_credentials"}
 
 
-def test_every_text_of_the_dialog_is_used() -> None:
+def test_config_flow_translations_are_used() -> None:
     core = Path(config_entry_oauth2_flow.__file__).read_text()
-    known = constants(ast.parse(core)).union(*(constants(tree) for tree in TREES.values()))
-    steps = {name.removeprefix("async_step_") for name in dir_of_flow() | known}
+    strings = string_constants(ast.parse(core)).union(*map(string_constants, TREES.values()))
+    functions = {
+        node.name
+        for node in ast.walk(TREES[PACKAGE / "config_flow.py"])
+        if isinstance(node, ast.AsyncFunctionDef)
+    }
+    steps = {name.removeprefix("async_step_") for name in functions | strings}
     assert set(EN["config"]["step"]) <= steps
-    assert set(EN["config"]["abort"]) <= known
-    assert set(EN["config"]["error"]) <= known
+    assert set(EN["config"]["abort"]) <= strings
+    assert set(EN["config"]["error"]) <= strings
     assert set(EN) <= {
         *("application_credentials", "conditions", "config", "entity", "exceptions"),
         *("issues", "options", "selector", "services", "system_health", "triggers"),
     }
 
 
-def dir_of_flow() -> set[str]:
-    tree = TREES[PACKAGE / "config_flow.py"]
-    return {node.name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)}
-
-
 @pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
-def test_texts_keep_the_rules(path: Path) -> None:
-    language = read(path)
-    for where, text in texts(language):
-        assert text == text.strip() != "", where
-        assert not re.search(r"\w://|www\.", text), f"URL in {where}"
-        assert not re.search(r"</?[a-zA-Z]", text), f"HTML in {where}"
-        assert not re.search(r"\[%key:|'[{}]", text), where
+def test_texts_contain_no_urls_html_references_or_outer_spaces(path: Path) -> None:
+    for key, text in walk_texts(read_json(path)):
+        assert text == text.strip() != "", key
+        assert not re.search(r"\w://|www\.", text), f"URL in {key}"
+        assert not re.search(r"</?[a-zA-Z]", text), f"HTML in {key}"
+        assert not re.search(r"\[%key:|'[{}]", text), key
 
 
 @pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.stem)
-def test_languages_say_the_same(path: Path) -> None:
-    english, other = dict(texts(EN)), dict(texts(read(path)))
-    assert other.keys() == english.keys()
-    for where, text in other.items():
-        assert placeholders(text) == placeholders(english[where]), where
-        assert markdown(text) == markdown(english[where]), where
-        for name in NAMES:
-            assert name in text or name not in english[where], where
+def test_translation_has_keys_placeholders_markdown_and_names_of_english(path: Path) -> None:
+    english, translated = dict(walk_texts(EN)), dict(walk_texts(read_json(path)))
+    assert translated.keys() == english.keys()
+    for key, text in translated.items():
+        assert placeholders(text) == placeholders(english[key]), key
+        assert markdown_marks(text) == markdown_marks(english[key]), key
+        for name in UNTRANSLATED_NAMES:
+            assert name in text or name not in english[key], key
 
 
 @pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.stem)
-def test_no_text_is_left_in_english(path: Path) -> None:
-    english = dict(texts(EN))
-    same = {text for where, text in texts(read(path)) if text == english[where]}
-    assert {re.sub(r"\d+", "{port}", text) for text in same} == SAME[path.stem]
+def test_translation_same_text_as_english_is_listed(path: Path) -> None:
+    english = dict(walk_texts(EN))
+    same = {text for key, text in walk_texts(read_json(path)) if text == english[key]}
+    assert {re.sub(r"\d+", "{port}", text) for text in same} == SAME_AS_ENGLISH[path.stem]
 
 
 @pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.stem)
-def test_languages_have_the_same_text_in_the_same_line(path: Path) -> None:
-    english, other = (
-        re.sub(r'(?<=": )"([^"\\]|\\.)*"', "", one.read_text(encoding="utf-8"))
-        for one in (PACKAGE / "translations" / "en.json", path)
+def test_translation_has_keys_on_same_lines_as_english(path: Path) -> None:
+    english, translated = (
+        re.sub(r'(?<=": )"([^"\\]|\\.)*"', "", file.read_text(encoding="utf-8"))
+        for file in (PACKAGE / "translations" / "en.json", path)
     )
-    assert other == english
+    assert translated == english
 
 
 @pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
-def test_issues_name_a_choice_as_the_dialog_does(path: Path) -> None:
-    language = read(path)
+def test_issue_texts_name_access_options_as_the_form_does(path: Path) -> None:
+    language = read_json(path)
     named = {
-        choice
-        for _, text in texts(language["issues"])
-        for choice in re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", text)
+        option
+        for _, text in walk_texts(language["issues"])
+        for option in re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", text)
     }
     assert named == set(language["selector"]["access"]["options"].values())
 
 
-def test_home_assistant_knows_the_languages() -> None:
+def test_languages_are_supported_by_home_assistant() -> None:
     assert {path.stem for path in LANGUAGES} <= languages.LANGUAGES
 
 
-async def test_home_in_swedish_reads_swedish(home: Home) -> None:
+async def test_home_assistant_in_swedish_shows_swedish_texts(home: Home) -> None:
     await home.hass.config.async_update(language="sv")
     await home.link_account()
     entity_id = home.entity_id("binary_sensor", "Boardroom", "in_use")
@@ -268,52 +278,53 @@ async def test_home_in_swedish_reads_swedish(home: Home) -> None:
     assert swedish[f"{section}.exceptions.unknown_port.message"] == "{hub} har inget uttag {port}."
 
 
-@pytest.mark.parametrize(("kind", "keys"), AUTOMATIONS)
-def test_every_trigger_and_condition_is_explained_as_is_each_of_its_fields(
-    kind: str, keys: set[str]
-) -> None:
-    described = yaml.safe_load((PACKAGE / f"{kind}.yaml").read_text(encoding="utf-8"))
-    described = {key: one for key, one in described.items() if not key.startswith(".")}
+@pytest.mark.parametrize(("kind", "keys"), AUTOMATION_KEYS)
+def test_triggers_and_conditions_with_fields_are_translated(kind: str, keys: KeysView[str]) -> None:
+    content = yaml.safe_load((PACKAGE / f"{kind}.yaml").read_text(encoding="utf-8"))
+    # Keys that start with a dot only define YAML anchors.
+    described = {key: value for key, value in content.items() if not key.startswith(".")}
     assert described.keys() == EN[kind].keys() == keys
-    for key, one in described.items():
-        fields = EN[kind][key].get("fields", {})
+    for key, description in described.items():
+        fields = description.get("fields", {})
+        texts = EN[kind][key].get("fields", {})
         assert EN[kind][key].keys() - {"fields"} == {"name", "description"}, key
-        assert one.get("fields", {}).keys() == fields.keys(), key
-        assert all(text.keys() == {"name", "description"} for text in fields.values()), key
-        assert {entity["integration"] for entity in one["target"]["entity"]} == {DOMAIN}, key
-        for field in one.get("fields", {}).values():
+        assert fields.keys() == texts.keys(), key
+        assert all(text.keys() == {"name", "description"} for text in texts.values()), key
+        integrations = {entity["integration"] for entity in description["target"]["entity"]}
+        assert integrations == {DOMAIN}, key
+        for field in fields.values():
             if "select" in field["selector"]:
                 assert field["selector"]["select"]["translation_key"] == "port"
-                assert set(field["selector"]["select"]["options"]) <= PORTS
-    assert EN["entity"]["sensor"]["active_port"]["state"].keys() == PORTS
+                assert set(field["selector"]["select"]["options"]) <= PORT_OPTIONS
+    assert EN["entity"]["sensor"]["active_port"]["state"].keys() == PORT_OPTIONS
 
 
 # Icons
 
 
-def test_icons_belong_to_entities() -> None:
+def test_entity_icons_belong_to_described_entities() -> None:
     for platform, icons in ICONS["entity"].items():
-        assert icons.keys() <= entities()[platform].keys()
+        assert icons.keys() <= described_entities()[platform].keys()
 
 
-def test_entities_without_a_device_class_have_an_icon() -> None:
-    for platform, keys in entities().items():
+def test_entities_without_device_class_have_icon() -> None:
+    for platform, keys in described_entities().items():
         for key, has_device_class in keys.items():
             assert has_device_class or key in ICONS["entity"][platform], key
 
 
-@pytest.mark.parametrize(("kind", "keys"), AUTOMATIONS)
-def test_every_trigger_and_condition_has_an_icon(kind: str, keys: set[str]) -> None:
+@pytest.mark.parametrize(("kind", "keys"), AUTOMATION_KEYS)
+def test_triggers_and_conditions_have_icon(kind: str, keys: KeysView[str]) -> None:
     assert {key: set(icons) for key, icons in ICONS[kind].items()} == {
         key: {kind.removesuffix("s")} for key in keys
     }
 
 
-def test_icons_keep_the_rules() -> None:
-    for where, icon in texts(ICONS):
-        assert re.fullmatch(r"mdi:[a-z0-9-]+", icon), where
+def test_icons_are_mdi_names_and_state_icons_differ_from_default() -> None:
+    for key, icon in walk_texts(ICONS):
+        assert re.fullmatch(r"mdi:[a-z0-9-]+", icon), key
     for platform, icons in ICONS["entity"].items():
         for key, icon in icons.items():
             assert icon["default"] not in icon.get("state", {}).values(), key
-            known = set(EN["entity"][platform][key].get("state", {})) | {"on", "off"}
-            assert icon.get("state", {}).keys() <= known, key
+            states = set(EN["entity"][platform][key].get("state", {})) | {"on", "off"}
+            assert icon.get("state", {}).keys() <= states, key

@@ -1,5 +1,6 @@
-"""Triggers: what fires when, at which hubs, and what an automation is told."""
+"""Tests of the triggers: changes of a hub, targets and trigger variables."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -19,29 +20,40 @@ IN_USE = ("binary_sensor", FOCUS, "in_use")
 CONNECTIVITY = ("binary_sensor", FOCUS, "connectivity")
 OVERHEATING = ("binary_sensor", FOCUS, "overheating")
 
+type HubChange = Callable[[SimHub], None]
+# Platform, hub and key.
+type EntityKey = tuple[str, str, str]
 
-def _online(online: bool) -> Callable[[SimHub], None]:
-    return lambda hub: setattr(hub, "online", online)
+
+def set_offline(hub: SimHub) -> None:
+    hub.online = False
 
 
-# What happens to a hub, what fires then, what the automation is told, and the entity that says it.
-HAPPENINGS = [
+def set_online(hub: SimHub) -> None:
+    hub.online = True
+
+
+# Trigger, change that fires it, additional trigger variables, entity in the trigger variables.
+TRIGGER_CASES: list[tuple[str, HubChange, Config, EntityKey]] = [
     ("laptop_plugged_in", lambda hub: hub.plug(2), {"port": 2}, PORT_2),
     ("laptop_unplugged", lambda hub: hub.unplug(2), {"port": 2}, PORT_2),
     (
-        *("active_port_changed", lambda hub: hub.set_active(3)),
-        *({"port": 3, "from_port": None}, ACTIVE_PORT),
+        "active_port_changed",
+        lambda hub: hub.set_active(3),
+        {"port": 3, "from_port": None},
+        ACTIVE_PORT,
     ),
     ("room_in_use", lambda hub: hub.plug(2), {}, IN_USE),
     ("room_free", lambda hub: hub.unplug(2), {}, IN_USE),
-    ("hub_went_offline", _online(False), {}, CONNECTIVITY),
-    ("hub_came_back", _online(True), {}, CONNECTIVITY),
+    ("hub_went_offline", set_offline, {}, CONNECTIVITY),
+    ("hub_came_back", set_online, {}, CONNECTIVITY),
     ("hub_too_hot", lambda hub: hub.set_overheated(True), {}, OVERHEATING),
 ]
+TRIGGER_CHANGES = {trigger: change for trigger, change, *_ in TRIGGER_CASES}
 
 
-def prepare(hub: SimHub, trigger: str) -> None:
-    """Bring a hub to where the trigger can fire."""
+def prepare_hub(hub: SimHub, trigger: str) -> None:
+    """Set the state of a hub from which the trigger can fire."""
     hub.config["autoswitchconnect"] = "disabled"
     if trigger in ("laptop_unplugged", "room_free"):
         hub.plug(2)
@@ -49,23 +61,25 @@ def prepare(hub: SimHub, trigger: str) -> None:
         hub.online = False
 
 
-@pytest.mark.parametrize(("trigger", "happen", "variables", "entity"), HAPPENINGS)
-async def test_automation_is_told_what_happened_where(
+@pytest.mark.parametrize(
+    ("trigger", "change", "variables", "entity"), TRIGGER_CASES, ids=TRIGGER_CHANGES
+)
+async def test_trigger_fires_once_with_variables(
     home: Home,
     trigger: str,
-    happen: Callable[[SimHub], None],
+    change: HubChange,
     variables: Config,
-    entity: tuple[str, str, str],
+    entity: EntityKey,
 ) -> None:
     hub = home.simulator.hub(FOCUS)
-    prepare(hub, trigger)
+    prepare_hub(hub, trigger)
     await home.link_account()
     device = home.device(FOCUS)
     assert device is not None
     automation = await create_automation(home, trigger, {"area_id": device.area_id})
     await home.poll()
     assert automation.pop_trigger_variables() == []
-    happen(hub)
+    change(hub)
     await home.poll()
     assert automation.pop_trigger_variables() == [
         {
@@ -81,44 +95,45 @@ async def test_automation_is_told_what_happened_where(
     assert automation.pop_trigger_variables() == []
 
 
-@pytest.mark.parametrize("trigger", [trigger for trigger, *_ in HAPPENINGS])
-async def test_trigger_is_silent_about_all_else(home: Home, trigger: str) -> None:
-    """Each happening in its turn, and back again: only its own one fires."""
+@pytest.mark.parametrize("trigger", TRIGGER_CHANGES)
+async def test_trigger_after_other_changes_does_not_fire(home: Home, trigger: str) -> None:
     hub = home.simulator.hub(FOCUS)
     hub.config["autoswitchconnect"] = hub.config["autoswitchdisconnect"] = "disabled"
     await home.link_account()
     automation = await create_automation(home, trigger, target_config(home, "area", *IN_USE))
+    changes: list[tuple[HubChange, set[str]]] = [
+        (lambda hub: hub.set_overheated(True), {"hub_too_hot"}),
+        (lambda hub: hub.set_overheated(False), set()),
+        (lambda hub: hub.set_active(3), {"active_port_changed"}),
+        (lambda hub: hub.plug(2), {"laptop_plugged_in", "room_in_use"}),
+        (lambda hub: hub.plug(4), {"laptop_plugged_in"}),
+        (lambda hub: hub.unplug(2), {"laptop_unplugged"}),
+        (lambda hub: hub.unplug(4), {"laptop_unplugged", "room_free"}),
+        (set_offline, {"hub_went_offline"}),
+        (set_online, {"hub_came_back"}),
+    ]
     fired = []
-    for name, happen in {
-        "hub_too_hot": lambda: hub.set_overheated(True),
-        "": lambda: hub.set_overheated(False),
-        "active_port_changed": lambda: hub.set_active(3),
-        "laptop_plugged_in room_in_use": lambda: hub.plug(2),
-        "laptop_plugged_in": lambda: hub.plug(4),
-        "laptop_unplugged": lambda: hub.unplug(2),
-        "laptop_unplugged room_free": lambda: hub.unplug(4),
-        "hub_went_offline": lambda: setattr(hub, "online", False),
-        "hub_came_back": lambda: setattr(hub, "online", True),
-    }.items():
-        happen()
+    for change, expected_triggers in changes:
+        change(hub)
         await home.poll()
-        if automation.pop_trigger_variables():
-            fired.append(name)
-        assert (trigger in name.split()) == (name in fired), name
-    assert fired
+        fired.append(bool(automation.pop_trigger_variables()))
+        assert fired[-1] == (trigger in expected_triggers), expected_triggers
+    assert any(fired)
 
 
-async def test_every_laptop_is_told_by_itself(home: Home, entry: ConfigEntry) -> None:
+async def test_two_laptops_plugged_in_fire_once_each(home: Home, entry: ConfigEntry) -> None:
     automation = await create_automation(
         home, "laptop_plugged_in", target_config(home, "area", *IN_USE)
     )
     home.simulator.hub(FOCUS).plug(2)
     home.simulator.hub(FOCUS).plug(4)
     await home.poll()
-    assert sorted(automation.pop_ports()) == [2, 4]
+    assert Counter(automation.pop_ports()) == Counter([2, 4])
 
 
-async def test_active_port_is_told_with_the_one_before(home: Home, entry: ConfigEntry) -> None:
+async def test_active_port_changed_has_new_and_previous_port(
+    home: Home, entry: ConfigEntry
+) -> None:
     automation = await create_automation(
         home, "active_port_changed", target_config(home, "area", *IN_USE)
     )
@@ -126,13 +141,18 @@ async def test_active_port_is_told_with_the_one_before(home: Home, entry: Config
     for port in (2, 3, 0):
         home.simulator.hub(FOCUS).set_active(port)
         await home.poll()
-        ports += [(one["from_port"], one["port"]) for one in automation.pop_trigger_variables()]
+        ports += [
+            (variables["from_port"], variables["port"])
+            for variables in automation.pop_trigger_variables()
+        ]
     assert ports == [(None, 2), (2, 3), (3, None)]
 
 
-@pytest.mark.parametrize(("port", "told"), [(3, [3]), ("3", [3]), ("none", [None]), (9, [])])
-async def test_active_port_can_be_chosen(
-    home: Home, entry: ConfigEntry, port: int | str, told: list[int | None]
+@pytest.mark.parametrize(
+    ("port", "expected_ports"), [(3, [3]), ("3", [3]), ("none", [None]), (9, [])]
+)
+async def test_active_port_changed_with_port_option_fires_for_that_port_only(
+    home: Home, entry: ConfigEntry, port: int | str, expected_ports: list[int | None]
 ) -> None:
     automation = await create_automation(
         home, "active_port_changed", target_config(home, "area", *IN_USE), port=port
@@ -140,21 +160,24 @@ async def test_active_port_can_be_chosen(
     for active in (2, 3, 0):
         home.simulator.hub(FOCUS).set_active(active)
         await home.poll()
-    assert automation.pop_ports() == told
+    assert automation.pop_ports() == expected_ports
 
 
-async def test_port_that_a_command_makes_active_is_told(home: Home) -> None:
+async def test_active_port_changed_by_command_fires(home: Home) -> None:
     home.simulator.settings.command_delay = 0
     await home.link_account(access="control")
     automation = await create_automation(
         home, "active_port_changed", target_config(home, "area", *IN_USE)
     )
     await home.call_action("select", "select_option", FOCUS, "active_port", option="2")
-    [told] = automation.pop_trigger_variables()
-    assert (told["entity_id"], told["port"]) == (home.entity_id("select", FOCUS, "active_port"), 2)
+    [variables] = automation.pop_trigger_variables()
+    assert variables["entity_id"] == home.entity_id("select", FOCUS, "active_port")
+    assert variables["port"] == 2
 
 
-async def test_port_that_an_automation_selects_comes_after_the_users(home: Home) -> None:
+async def test_active_port_selected_by_automation_overrides_port_selected_by_user(
+    home: Home,
+) -> None:
     home.simulator.settings.command_delay = 0
     await home.link_account(access="control")
     select_1 = {
@@ -166,13 +189,13 @@ async def test_port_that_an_automation_selects_comes_after_the_users(home: Home)
     await create_automation(home, "active_port_changed", room, select_1, port=3)
     await home.call_action("select", "select_option", FOCUS, "active_port", option="3")
     await home.wait_until_idle()
-    requests = [one.body for one in home.simulator.requests if one.method == "PUT"]
-    assert requests == ['{"activeport":3}', '{"activeport":1}']
+    commands = [request.body for request in home.simulator.requests if request.method == "PUT"]
+    assert commands == ['{"activeport":3}', '{"activeport":1}']
     assert home.simulator.hub(FOCUS).active == 1
     assert home.state("select", FOCUS, "active_port") == "1"
 
 
-async def test_push_is_told_at_once(home: Home, entry: ConfigEntry) -> None:
+async def test_trigger_after_delivery_fires_without_poll(home: Home, entry: ConfigEntry) -> None:
     await home.set_external_url()
     await home.poll()
     automation = await create_automation(
@@ -183,14 +206,14 @@ async def test_push_is_told_at_once(home: Home, entry: ConfigEntry) -> None:
     assert automation.pop_ports() == [3]
 
 
-# Whom it is about
+# Targets
 
 
 @pytest.mark.parametrize(
     "kind",
     ["entity", "device", "area", "floor", "label", "label of the device", "label of the entity"],
 )
-async def test_target_is_a_hub_in_whatever_way(home: Home, entry: ConfigEntry, kind: str) -> None:
+async def test_target_of_each_kind_selects_hub(home: Home, entry: ConfigEntry, kind: str) -> None:
     automation = await create_automation(
         home, "laptop_plugged_in", target_config(home, kind, *PORT_2)
     )
@@ -200,7 +223,7 @@ async def test_target_is_a_hub_in_whatever_way(home: Home, entry: ConfigEntry, k
     assert automation.pop_hubs() == [FOCUS]
 
 
-async def test_hub_that_moves_to_the_area_belongs_to_it(home: Home, entry: ConfigEntry) -> None:
+async def test_target_floor_includes_hub_that_moved_there(home: Home, entry: ConfigEntry) -> None:
     automation = await create_automation(
         home, "laptop_plugged_in", target_config(home, "floor", *PORT_2)
     )
@@ -213,20 +236,25 @@ async def test_hub_that_moves_to_the_area_belongs_to_it(home: Home, entry: Confi
     assert automation.pop_hubs() == ["Workshop"]
 
 
-async def test_in_use_stands_for_the_laptops_of_its_hub(home: Home, entry: ConfigEntry) -> None:
+async def test_target_in_use_entity_fires_for_all_laptops_of_hub(
+    home: Home, entry: ConfigEntry
+) -> None:
     in_use = {"entity_id": home.entity_id("binary_sensor", "Boardroom", "in_use")}
-    plugged_in = await create_automation(home, "laptop_plugged_in", in_use)
-    # Of the room's own system, at port 1, it tells nothing.
-    for plug in (lambda hub: hub.unplug(1), lambda hub: hub.plug(1), lambda hub: hub.plug(3)):
-        plug(home.simulator.hub("Boardroom"))
+    automation = await create_automation(home, "laptop_plugged_in", in_use)
+    hub = home.simulator.hub("Boardroom")
+    # Port 1 has the room system, which is not a laptop.
+    for change, port in ((hub.unplug, 1), (hub.plug, 1), (hub.plug, 3)):
+        change(port)
         await home.poll()
     home.simulator.hub(FOCUS).plug(2)
     await home.poll()
-    assert [told["port"] for told in plugged_in.pop_trigger_variables()] == [3]
+    assert automation.pop_ports() == [3]
 
 
 @pytest.mark.parametrize("trigger", ["laptop_plugged_in", "laptop_unplugged"])
-async def test_entity_limits_to_its_port(home: Home, entry: ConfigEntry, trigger: str) -> None:
+async def test_target_port_entity_fires_for_that_port_only(
+    home: Home, entry: ConfigEntry, trigger: str
+) -> None:
     automation = await create_automation(home, trigger, target_config(home, "entity", *PORT_2))
     hub = home.simulator.hub(FOCUS)
     for change in (hub.plug, hub.unplug):
@@ -237,7 +265,7 @@ async def test_entity_limits_to_its_port(home: Home, entry: ConfigEntry, trigger
 
 
 @pytest.mark.parametrize(
-    ("access", "platform", "key", "told"),
+    ("access", "platform", "key", "expected_ports"),
     [
         ("read", "sensor", "active_port", [2, 3, None]),
         ("read", "binary_sensor", "port_2_active", [2, 3]),
@@ -246,8 +274,8 @@ async def test_entity_limits_to_its_port(home: Home, entry: ConfigEntry, trigger
         ("control", "binary_sensor", "in_use", []),
     ],
 )
-async def test_active_port_is_told_of_the_entity_that_says_it(
-    home: Home, access: str, platform: str, key: str, told: list[int | None]
+async def test_target_entity_fires_for_active_ports_that_it_shows(
+    home: Home, access: str, platform: str, key: str, expected_ports: list[int | None]
 ) -> None:
     await home.link_account(access=access)
     automation = await create_automation(
@@ -256,10 +284,10 @@ async def test_active_port_is_told_of_the_entity_that_says_it(
     for active in (2, 3, 0):
         home.simulator.hub(FOCUS).set_active(active)
         await home.poll()
-    assert automation.pop_ports() == told
+    assert automation.pop_ports() == expected_ports
 
 
-async def test_room_systems_own_port_is_no_laptop(home: Home, entry: ConfigEntry) -> None:
+async def test_target_area_ignores_port_of_room_system(home: Home, entry: ConfigEntry) -> None:
     automation = await create_automation(
         home,
         "laptop_unplugged",
@@ -274,19 +302,21 @@ async def test_room_systems_own_port_is_no_laptop(home: Home, entry: ConfigEntry
 
 
 @pytest.mark.parametrize("trigger", ["room_in_use", "room_free"])
-@pytest.mark.parametrize("state", [{"mtrmode": False}, {"mtrport": 2}])
-async def test_room_is_free_or_in_use_only_by_a_cable(
+@pytest.mark.parametrize(
+    "state", [{"mtrmode": False}, {"mtrport": 2}], ids=["no_room_system", "other_port"]
+)
+async def test_room_trigger_after_change_of_room_system_port_does_not_fire(
     home: Home, entry: ConfigEntry, trigger: str, state: Config
 ) -> None:
     hub = home.simulator.hub("Boardroom")
     in_use = ("binary_sensor", "Boardroom", "in_use")
     automation = await create_automation(home, trigger, target_config(home, "area", *in_use))
-    seen = []
-    for change in (state, {"mtrmode": True, "mtrport": 1}):
-        hub.state.update(change)
+    states = []
+    for changes in (state, {"mtrmode": True, "mtrport": 1}):
+        hub.state.update(changes)
         await home.poll()
-        seen.append(home.state(*in_use))
-    assert seen == ["on", "off"]
+        states.append(home.state(*in_use))
+    assert states == ["on", "off"]
     assert automation.pop_trigger_variables() == []
     hub.plug(3)
     await home.poll()
@@ -295,7 +325,7 @@ async def test_room_is_free_or_in_use_only_by_a_cable(
     assert automation.pop_hubs() == ["Boardroom"]
 
 
-async def test_room_systems_own_port_is_told_if_it_is_named(home: Home, entry: ConfigEntry) -> None:
+async def test_target_entity_of_room_system_port_fires(home: Home, entry: ConfigEntry) -> None:
     port = ("binary_sensor", "Boardroom", "port_1_connected")
     automation = await create_automation(
         home, "laptop_unplugged", target_config(home, "entity", *port)
@@ -305,14 +335,14 @@ async def test_room_systems_own_port_is_told_if_it_is_named(home: Home, entry: C
     assert automation.pop_ports() == [1]
 
 
-async def test_disabled_or_hidden_or_renamed_entities_do_not_matter(
+async def test_target_device_with_disabled_hidden_and_renamed_entities_fires(
     home: Home, entry: ConfigEntry
 ) -> None:
     registry = er.async_get(home.hass)
     for entity in er.async_entries_for_config_entry(registry, entry.entry_id):
         registry.async_update_entity(
             entity.entity_id,
-            new_entity_id=f"{entity.domain}.{entity.unique_id.lower().strip()}_new",
+            new_entity_id=f"{entity.domain}.{entity.unique_id.lower()}_new",
             disabled_by=er.RegistryEntryDisabler.USER,
             hidden_by=er.RegistryEntryHider.USER,
         )
@@ -323,11 +353,13 @@ async def test_disabled_or_hidden_or_renamed_entities_do_not_matter(
     automation = await create_automation(home, "laptop_plugged_in", {"device_id": device.id})
     home.simulator.hub(FOCUS).plug(2)
     await home.poll()
-    [told] = automation.pop_trigger_variables()
-    assert told["entity_id"].endswith("_connected_new")
+    [variables] = automation.pop_trigger_variables()
+    assert variables["entity_id"].endswith("_connected_new")
 
 
-async def test_what_is_removed_or_not_a_hub_fires_nothing(home: Home, entry: ConfigEntry) -> None:
+async def test_target_missing_or_foreign_entity_does_not_fire(
+    home: Home, entry: ConfigEntry
+) -> None:
     hub_id = home.simulator.hub(FOCUS).id
     foreign = er.async_get(home.hass).async_get_or_create(
         "binary_sensor", "other", f"{hub_id}_port_2_connected"
@@ -342,7 +374,7 @@ async def test_what_is_removed_or_not_a_hub_fires_nothing(home: Home, entry: Con
     assert automation.pop_trigger_variables() == []
 
 
-async def test_hub_goes_by_the_users_name_for_it_and_needs_no_area(
+async def test_trigger_variables_have_custom_device_name_and_no_area(
     home: Home, entry: ConfigEntry
 ) -> None:
     device = home.device(FOCUS)
@@ -352,13 +384,14 @@ async def test_hub_goes_by_the_users_name_for_it_and_needs_no_area(
     registry.async_update_device(device.id, name_by_user="Quiet corner", area_id=None)
     home.simulator.hub(FOCUS).plug(2)
     await home.poll()
-    [told] = automation.pop_trigger_variables()
-    assert (told["hub"], told["area_id"], told["area"]) == ("Quiet corner", None, None)
+    [variables] = automation.pop_trigger_variables()
+    assert variables["hub"] == "Quiet corner"
+    assert (variables["area_id"], variables["area"]) == (None, None)
 
 
 @pytest.mark.parametrize("access", ["read", "control"])
 @pytest.mark.parametrize("kind", ["device", "floor"])
-async def test_automation_editor_offers_the_triggers_for_a_hub(
+async def test_automation_editor_offers_triggers_for_hub(
     home: Home, hass_ws_client: WebSocketGenerator, access: str, kind: str
 ) -> None:
     await home.link_account(access=access)
@@ -367,9 +400,9 @@ async def test_automation_editor_offers_the_triggers_for_a_hub(
     await client.send_json_auto_id(
         {"type": "get_triggers_for_target", "target": target_config(home, kind, *PORT_2)}
     )
-    offered = (await client.receive_json())["result"]
-    assert {one for one in offered if one.startswith("ochno")} == {
-        f"ochno.{trigger}" for trigger, *_ in HAPPENINGS
+    triggers = (await client.receive_json())["result"]
+    assert {trigger for trigger in triggers if trigger.startswith("ochno")} == {
+        f"ochno.{trigger}" for trigger in TRIGGER_CHANGES
     }
 
 
@@ -383,8 +416,16 @@ async def test_automation_editor_offers_the_triggers_for_a_hub(
         ("hub_too_hot", {}, {}, "['entity_id', 'device_id', "),
         ("door_opened", {"area_id": "x"}, {}, "Invalid trigger 'ochno.door_opened' specified"),
     ],
+    ids=[
+        "port_zero",
+        "port_not_a_number",
+        "for_not_a_duration",
+        "for_not_supported",
+        "target_missing",
+        "trigger_unknown",
+    ],
 )
-async def test_automation_that_can_not_work_is_refused(
+async def test_trigger_invalid_config_makes_automation_unavailable(
     home: Home,
     caplog: pytest.LogCaptureFixture,
     trigger: str,
@@ -393,5 +434,7 @@ async def test_automation_that_can_not_work_is_refused(
     error: str,
 ) -> None:
     await create_automation(home, trigger, target, **options)
-    assert home.hass.states.get("automation.test").state == "unavailable"
+    state = home.hass.states.get("automation.test")
+    assert state is not None
+    assert state.state == "unavailable"
     assert error in caplog.text

@@ -1,91 +1,91 @@
-"""Triggers over time: what is no news fires nothing, and how long something has to last."""
+"""Tests of the triggers: outages, and the option `for`."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
+from custom_components.ochno.history import async_hub_snapshots
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.helpers import device_registry as dr
 
 from .automation import Automation, create_automation, target_config
 from .home import HUBS_PATH, Home
-from .simulator import Fault, SimHub
-from .test_trigger import FOCUS, HAPPENINGS, IN_USE, prepare
+from .simulator import Fault
+from .test_trigger import FOCUS, IN_USE, TRIGGER_CHANGES, prepare_hub
 
-TRIGGERS = [trigger for trigger, *_ in HAPPENINGS]
-
-type Step = Callable[[Home], Awaitable[object]]
+type HomeChange = Callable[[Home], Awaitable[None]]
 
 
-async def offline(home: Home) -> None:
+async def take_hub_offline(home: Home) -> None:
     home.simulator.hub(FOCUS).online = False
 
 
-async def online(home: Home) -> None:
+async def bring_hub_online(home: Home) -> None:
     home.simulator.hub(FOCUS).online = True
 
 
-async def unreachable(home: Home) -> None:
+async def make_cloud_unreachable(home: Home) -> None:
     home.simulator.add_fault("GET", HUBS_PATH, Fault.status(503), times=None)
 
 
-async def reachable(home: Home) -> None:
+async def make_cloud_reachable(home: Home) -> None:
     home.simulator.clear_faults()
 
 
-async def gone(home: Home) -> None:
+async def remove_hub(home: Home) -> None:
     home.simulator.hub(FOCUS).account_id = "elsewhere"
 
 
-async def back(home: Home) -> None:
+async def restore_hub(home: Home) -> None:
     home.simulator.hub(FOCUS).account_id = home.simulator.hub("Workshop").account_id
 
 
-async def silent(home: Home) -> None:
+async def omit_hub_state(home: Home) -> None:
     home.simulator.hub(FOCUS).omit.add("data.state")
 
 
-async def talking(home: Home) -> None:
+async def restore_hub_state(home: Home) -> None:
     home.simulator.hub(FOCUS).omit.clear()
 
 
-async def unloaded(home: Home) -> None:
+async def unload_entry(home: Home) -> None:
     assert await home.hass.config_entries.async_unload(home.entry.entry_id)
 
 
-async def loaded(home: Home) -> None:
+async def load_entry(home: Home) -> None:
     assert await home.hass.config_entries.async_setup(home.entry.entry_id)
 
 
 OUTAGES = pytest.mark.parametrize(
     ("begin", "end"),
     [
-        pytest.param(offline, online, id="hub offline"),
-        pytest.param(unreachable, reachable, id="cloud unreachable"),
-        pytest.param(gone, back, id="hub not in the account"),
-        pytest.param(silent, talking, id="hub without a state"),
-        pytest.param(unloaded, loaded, id="account reloaded"),
+        pytest.param(take_hub_offline, bring_hub_online, id="hub_offline"),
+        pytest.param(make_cloud_unreachable, make_cloud_reachable, id="cloud_unreachable"),
+        pytest.param(remove_hub, restore_hub, id="hub_removed"),
+        pytest.param(omit_hub_state, restore_hub_state, id="hub_without_state"),
+        pytest.param(unload_entry, load_entry, id="entry_unloaded"),
     ],
 )
 
 
-async def automate_focus_room(home: Home, trigger: str, **options: object) -> Automation:
-    """Set up an automation for the focus room, in which port 2 is plugged in at first."""
+async def create_focus_room_automation(home: Home, trigger: str, **options: Any) -> Automation:
+    """Set up an automation for the area of the focus room."""
     return await create_automation(home, trigger, target_config(home, "area", *IN_USE), **options)
 
 
 @pytest.fixture
-async def plugged(home: Home) -> ConfigEntry:
-    """Link the account while a laptop is plugged in."""
+async def entry_with_laptop(home: Home) -> ConfigEntry:
+    """Link the account while a laptop is plugged in at port 2 of the focus room."""
     home.simulator.hub(FOCUS).plug(2)
     return await home.link_account()
 
 
-# What is no news
+# Outages
 
 
-@pytest.mark.parametrize("trigger", TRIGGERS)
-async def test_what_there_is_at_the_start_fires_nothing(home: Home, trigger: str) -> None:
+@pytest.mark.parametrize("trigger", TRIGGER_CHANGES)
+async def test_trigger_after_home_assistant_start_does_not_fire(home: Home, trigger: str) -> None:
     automation = await create_automation(home, trigger, {"area_id": ["focus_room", "reception"]})
     home.simulator.hub(FOCUS).plug(2)
     home.simulator.hub(FOCUS).set_overheated(True)
@@ -95,12 +95,14 @@ async def test_what_there_is_at_the_start_fires_nothing(home: Home, trigger: str
 
 
 @OUTAGES
-@pytest.mark.usefixtures("plugged")
-@pytest.mark.parametrize("trigger", [one for one in TRIGGERS if not one.startswith("hub")])
-async def test_hub_that_returns_as_it_was_fires_nothing(
-    home: Home, trigger: str, begin: Step, end: Step
+@pytest.mark.usefixtures("entry_with_laptop")
+@pytest.mark.parametrize(
+    "trigger", [trigger for trigger in TRIGGER_CHANGES if not trigger.startswith("hub")]
+)
+async def test_trigger_after_outage_without_change_does_not_fire(
+    home: Home, trigger: str, begin: HomeChange, end: HomeChange
 ) -> None:
-    automation = await automate_focus_room(home, trigger)
+    automation = await create_focus_room_automation(home, trigger)
     await begin(home)
     await home.poll(2)
     await end(home)
@@ -109,9 +111,11 @@ async def test_hub_that_returns_as_it_was_fires_nothing(
 
 
 @OUTAGES
-@pytest.mark.usefixtures("plugged")
-async def test_laptop_plugged_in_meanwhile_is_told_once(home: Home, begin: Step, end: Step) -> None:
-    automation = await automate_focus_room(home, "laptop_plugged_in")
+@pytest.mark.usefixtures("entry_with_laptop")
+async def test_laptop_plugged_in_during_outage_fires_once_afterwards(
+    home: Home, begin: HomeChange, end: HomeChange
+) -> None:
+    automation = await create_focus_room_automation(home, "laptop_plugged_in")
     await begin(home)
     await home.poll(2)
     home.simulator.hub(FOCUS).plug(3)
@@ -123,31 +127,27 @@ async def test_laptop_plugged_in_meanwhile_is_told_once(home: Home, begin: Step,
 
 
 @pytest.mark.parametrize("trigger", ["hub_went_offline", "hub_came_back", "hub_too_hot"])
-async def test_account_that_returns_tells_of_its_hubs_once(
+async def test_hub_trigger_after_account_outage_fires_only_if_hub_changed(
     home: Home, entry: ConfigEntry, trigger: str
 ) -> None:
-    prepare(home.simulator.hub(FOCUS), trigger)
+    prepare_hub(home.simulator.hub(FOCUS), trigger)
     await home.poll()
-    automation = await automate_focus_room(home, trigger)
-    for begin, end in ((unreachable, reachable), (unloaded, loaded)):
+    automation = await create_focus_room_automation(home, trigger)
+    for begin, end in ((make_cloud_unreachable, make_cloud_reachable), (unload_entry, load_entry)):
         await begin(home)
         await home.poll(2)
         await end(home)
         await home.poll(2)
     assert automation.pop_trigger_variables() == []
-    await unreachable(home)
+    await make_cloud_unreachable(home)
     await home.poll()
-    {
-        "hub_went_offline": lambda hub: setattr(hub, "online", False),
-        "hub_came_back": lambda hub: setattr(hub, "online", True),
-        "hub_too_hot": lambda hub: hub.set_overheated(True),
-    }[trigger](home.simulator.hub(FOCUS))
-    await reachable(home)
+    TRIGGER_CHANGES[trigger](home.simulator.hub(FOCUS))
+    await make_cloud_reachable(home)
     await home.poll(2)
     assert automation.pop_hubs() == [FOCUS]
 
 
-async def test_new_hub_fires_nothing(home: Home, entry: ConfigEntry) -> None:
+async def test_new_hub_does_not_fire_until_it_changes(home: Home, entry: ConfigEntry) -> None:
     automation = await create_automation(home, "room_in_use", {"area_id": "library"})
     hub = home.simulator.add_hub("Library", connected=[2], active=2)
     await home.poll(2)
@@ -159,39 +159,41 @@ async def test_new_hub_fires_nothing(home: Home, entry: ConfigEntry) -> None:
     assert automation.pop_hubs() == ["Library"]
 
 
-@pytest.mark.usefixtures("plugged")
-async def test_account_that_is_removed_and_added_starts_anew(home: Home) -> None:
+@pytest.mark.usefixtures("entry_with_laptop")
+async def test_account_removed_and_added_does_not_fire(home: Home) -> None:
     automation = await create_automation(home, "room_free", {"area_id": "focus_room"})
     await home.hass.config_entries.async_remove(home.entry.entry_id)
     await home.wait_until_idle()
     home.simulator.hub(FOCUS).unplug(2)
-    assert FOCUS not in repr(home.hass.data["ochno_reports"])
+    assert async_hub_snapshots(home.hass) == []
     await home.run_user_flow()
     await home.poll()
     assert automation.pop_trigger_variables() == []
 
 
-async def test_hub_that_left_is_compared_with_what_it_was(home: Home, entry: ConfigEntry) -> None:
-    """Even if its device was removed meanwhile, as was that of a hub nobody has seen."""
+async def test_hub_removed_and_restored_fires_for_change_since_removal(
+    home: Home, entry: ConfigEntry
+) -> None:
     registry = dr.async_get(home.hass)
+    # A hub that was removed while Home Assistant was not running: only its device is known.
     registry.async_get_or_create(config_entry_id=entry.entry_id, identifiers={("ochno", "old")})
-    automation = await automate_focus_room(home, "room_in_use")
-    await gone(home)
+    automation = await create_focus_room_automation(home, "room_in_use")
+    await remove_hub(home)
     await home.poll(6)
     assert home.device(FOCUS) is None
     assert registry.async_get_device_by_identifier(("ochno", "old"), entry.entry_id) is None
-    await back(home)
+    await restore_hub(home)
     home.simulator.hub(FOCUS).plug(2)
     await home.poll(2)
     assert automation.pop_hubs() == [FOCUS]
 
 
-# How long
+# Option `for`
 
 
-@pytest.mark.usefixtures("plugged")
-async def test_room_has_to_stay_free(home: Home) -> None:
-    automation = await automate_focus_room(home, "room_free", **{"for": {"minutes": 5}})
+@pytest.mark.usefixtures("entry_with_laptop")
+async def test_room_free_with_for_fires_after_room_stayed_free(home: Home) -> None:
+    automation = await create_focus_room_automation(home, "room_free", **{"for": {"minutes": 5}})
     hub = home.simulator.hub(FOCUS)
     hub.unplug(2)
     await home.poll()
@@ -209,18 +211,12 @@ async def test_room_has_to_stay_free(home: Home) -> None:
     assert automation.pop_trigger_variables() == []
 
 
-@pytest.mark.parametrize(
-    ("trigger", "happen"),
-    [
-        ("room_in_use", lambda hub: hub.plug(2)),
-        ("hub_went_offline", lambda hub: setattr(hub, "online", False)),
-    ],
-)
-async def test_others_that_have_to_last(
-    home: Home, entry: ConfigEntry, trigger: str, happen: Callable[[SimHub], None]
+@pytest.mark.parametrize("trigger", ["room_in_use", "hub_went_offline"])
+async def test_trigger_with_for_fires_after_duration(
+    home: Home, entry: ConfigEntry, trigger: str
 ) -> None:
-    automation = await automate_focus_room(home, trigger, **{"for": "00:05:00"})
-    happen(home.simulator.hub(FOCUS))
+    automation = await create_focus_room_automation(home, trigger, **{"for": "00:05:00"})
+    TRIGGER_CHANGES[trigger](home.simulator.hub(FOCUS))
     await home.poll()
     await home.advance_time(280)
     assert automation.pop_trigger_variables() == []
@@ -229,9 +225,11 @@ async def test_others_that_have_to_last(
 
 
 @OUTAGES
-@pytest.mark.usefixtures("plugged")
-async def test_time_begins_anew_after_an_outage(home: Home, begin: Step, end: Step) -> None:
-    automation = await automate_focus_room(home, "room_free", **{"for": 300})
+@pytest.mark.usefixtures("entry_with_laptop")
+async def test_room_free_with_for_after_outage_restarts_duration(
+    home: Home, begin: HomeChange, end: HomeChange
+) -> None:
+    automation = await create_focus_room_automation(home, "room_free", **{"for": 300})
     home.simulator.hub(FOCUS).unplug(2)
     await home.poll()
     await home.advance_time(200)
@@ -255,9 +253,11 @@ async def test_time_begins_anew_after_an_outage(home: Home, begin: Step, end: St
 
 
 @OUTAGES
-@pytest.mark.usefixtures("plugged")
-async def test_what_ended_during_an_outage_is_not_told(home: Home, begin: Step, end: Step) -> None:
-    automation = await automate_focus_room(home, "room_free", **{"for": 300})
+@pytest.mark.usefixtures("entry_with_laptop")
+async def test_room_free_with_for_and_laptop_plugged_in_during_outage_does_not_fire(
+    home: Home, begin: HomeChange, end: HomeChange
+) -> None:
+    automation = await create_focus_room_automation(home, "room_free", **{"for": 300})
     home.simulator.hub(FOCUS).unplug(2)
     await home.poll()
     await begin(home)
@@ -274,9 +274,9 @@ async def test_what_ended_during_an_outage_is_not_told(home: Home, begin: Step, 
     assert automation.pop_trigger_variables() == []
 
 
-@pytest.mark.usefixtures("plugged")
-async def test_automation_that_is_turned_off_waits_no_longer(home: Home) -> None:
-    automation = await automate_focus_room(home, "room_free", **{"for": 300})
+@pytest.mark.usefixtures("entry_with_laptop")
+async def test_room_free_with_for_after_automation_turned_off_does_not_fire(home: Home) -> None:
+    automation = await create_focus_room_automation(home, "room_free", **{"for": 300})
     home.simulator.hub(FOCUS).unplug(2)
     await home.poll()
     for action in ("turn_off", "turn_on"):

@@ -1,4 +1,4 @@
-"""What people say to Home Assistant about a room, in words that it understands by itself."""
+"""Tests of the voice sentences of Home Assistant with the entities of a hub."""
 
 from pathlib import Path
 import re
@@ -19,39 +19,40 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "automations.md"
 
 @pytest.fixture
 def freezer() -> None:
-    """Let time run: what is said is done, and the cloud takes its time for that."""
+    """Do not freeze time, because a command waits for the confirmation of the cloud."""
 
 
 @pytest.fixture(autouse=True)
-async def _assist(hass: HomeAssistant) -> None:
-    """Have Assist, before the frontend can ask for anything."""
+async def _set_up_assist(hass: HomeAssistant) -> None:
+    """Set up Assist. This must be done before the HTTP server starts."""
     for component in ("homeassistant", "conversation"):
         assert await async_setup_component(hass, component, {})
 
 
 @pytest.fixture
 async def entry(home: Home) -> ConfigEntry:
-    """Link the first account with control."""
+    """Link the first account with control access and return its config entry."""
     home.simulator.settings.command_delay = 0.1
     return await home.link_account(access="control")
 
 
 async def say(home: Home, sentence: str) -> str:
-    """Say something to Assist as the frontend does; return what it answers."""
-    answer = await home.request("POST", "/api/conversation/process", {"text": sentence})
-    speech: str = answer["response"]["speech"]["plain"]["speech"]
+    """Send a sentence to Assist and return the text of the response."""
+    response = await home.request("POST", "/api/conversation/process", {"text": sentence})
+    speech: str = response["response"]["speech"]["plain"]["speech"]
     return speech
 
 
 def expose(home: Home, platform: str, key: str, *aliases: str) -> None:
-    """Expose an entity of the boardroom's hub, and give it more names."""
+    """Expose an entity of the boardroom's hub to Assist and add aliases."""
     entity_id = home.entity_id(platform, "Boardroom", key)
     assert entity_id is not None
     async_expose_entity(home.hass, "conversation", entity_id, True)
     er.async_get(home.hass).async_update_entity(entity_id, aliases=[er.COMPUTED_NAME, *aliases])
 
 
-async def plug(home: Home, port: int) -> None:
+async def plug_and_refresh(home: Home, port: int) -> None:
+    """Plug in a laptop in the boardroom and refresh the coordinator."""
     home.simulator.hub("Boardroom").plug(port)
     await home.entry.runtime_data.coordinator.async_refresh()
 
@@ -65,27 +66,29 @@ async def plug(home: Home, port: int) -> None:
         "boardroom port 2",
     ],
 )
-async def test_port_is_switched_by_voice(home: Home, entry: ConfigEntry, sentence: str) -> None:
+async def test_sentence_turn_on_port_activates_the_port(
+    home: Home, entry: ConfigEntry, sentence: str
+) -> None:
     assert await say(home, sentence) == "Turned on the switch"
     await home.wait_until_idle()
     assert home.simulator.hub("Boardroom").active == 2
     assert home.state("select", "Boardroom", "active_port") == "2"
 
 
-async def test_port_is_switched_off_by_voice(home: Home, entry: ConfigEntry) -> None:
+async def test_sentence_turn_off_port_leaves_no_port_active(home: Home, entry: ConfigEntry) -> None:
     assert await say(home, "turn off port 1 in the boardroom") == "Turned off the switch"
     await home.wait_until_idle()
     assert home.simulator.hub("Boardroom").active == 0
 
 
-async def test_active_port_is_told(home: Home, entry: ConfigEntry) -> None:
+async def test_question_about_active_port_is_answered(home: Home, entry: ConfigEntry) -> None:
     assert await say(home, "is boardroom port 1 on") == "Yes"
     assert (await say(home, "is boardroom port 2 on")).startswith("No")
     assert await say(home, "which switches are on in the boardroom") == "Boardroom Port 1"
 
 
 @pytest.mark.parametrize("room", ["lobby", "library"])
-async def test_no_port_is_switched_in_a_room_without_a_hub(
+async def test_sentence_turn_on_port_in_room_without_hub_sends_no_command(
     home: Home, entry: ConfigEntry, room: str
 ) -> None:
     home.simulator.database.add_space("Lobby")
@@ -94,7 +97,9 @@ async def test_no_port_is_switched_in_a_room_without_a_hub(
     assert [request for request in home.simulator.requests if request.method == "PUT"] == []
 
 
-async def test_port_of_a_hub_with_another_name_than_its_room_needs_an_alias(home: Home) -> None:
+async def test_sentence_turn_on_port_with_hub_not_named_like_its_room_needs_alias(
+    home: Home,
+) -> None:
     home.simulator.settings.command_delay = 0.1
     hub = home.simulator.hub("Boardroom")
     hub.name = "Table 3"
@@ -102,65 +107,70 @@ async def test_port_of_a_hub_with_another_name_than_its_room_needs_an_alias(home
     hub.name = "Boardroom"
     assert (await say(home, "turn on port 2 in the boardroom")).startswith("Sorry")
     expose(home, "switch", "port_2", "Port 2", "Port two")
-    for number, port in (("two", 2), ("2", 2)):
+    for number in ("two", "2"):
         assert await say(home, f"turn on port {number} in the boardroom") == "Turned on the switch"
         await home.wait_until_idle()
-        assert hub.active == port
+        assert hub.active == 2
         hub.press(1)
         await home.entry.runtime_data.coordinator.async_refresh()
 
 
-async def test_same_alias_in_two_rooms_is_told_apart_by_the_room(
+async def test_sentence_with_same_alias_in_two_rooms_switches_hub_of_named_room(
     home: Home, entry: ConfigEntry
 ) -> None:
     registry = er.async_get(home.hass)
     for hub in ("Boardroom", "Focus room"):
         entity_id = home.entity_id("switch", hub, "port_2")
-        registry.async_update_entity(entity_id or "", aliases=[er.COMPUTED_NAME, "Port 2"])
+        assert entity_id is not None
+        registry.async_update_entity(entity_id, aliases=[er.COMPUTED_NAME, "Port 2"])
     await say(home, "turn on port 2 in the focus room")
     await home.wait_until_idle()
     assert home.simulator.hub("Focus room").active == 2
     assert home.simulator.hub("Boardroom").active == 1
 
 
-async def test_whether_the_room_is_in_use_is_told_of_its_table(
+async def test_question_about_occupancy_with_table_alias_is_answered(
     home: Home, entry: ConfigEntry
 ) -> None:
     assert (await say(home, "is the boardroom table occupied")).startswith("Sorry")
     expose(home, "binary_sensor", "in_use", "Boardroom table")
     assert (await say(home, "is the boardroom table occupied")).startswith("No")
     assert await say(home, "is the boardroom table empty") == "Yes"
-    await plug(home, 2)
+    await plug_and_refresh(home, 2)
     assert await say(home, "is the boardroom table occupied") == "Yes"
     assert (await say(home, "is the boardroom table empty")).startswith("No")
     assert (await say(home, "is the boardroom open")).startswith("Sorry")
 
 
-async def test_rooms_name_as_an_alias_answers_what_was_not_asked(
+async def test_question_is_open_with_room_name_as_alias_gets_occupancy_as_answer(
     home: Home, entry: ConfigEntry
 ) -> None:
     expose(home, "binary_sensor", "in_use", "Boardroom")
-    await plug(home, 2)
+    await plug_and_refresh(home, 2)
     assert await say(home, "is the boardroom open") == "Yes"
 
 
-async def test_active_port_of_an_account_that_is_read_only_is_told(home: Home) -> None:
+async def test_question_about_active_port_with_read_only_access_is_answered_by_exposed_sensor(
+    home: Home,
+) -> None:
     await home.link_account()
     assert (await say(home, "turn on port 2 in the boardroom")).startswith("Sorry")
     expose(home, "sensor", "active_port")
     assert await say(home, "what is the boardroom active port") == "Boardroom active port is 1"
 
 
-async def test_question_to_copy_tells_whether_a_room_is_in_use(
+async def test_documented_automation_answers_whether_a_room_is_in_use(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
     assert (await say(home, "is the boardroom in use")).startswith("Sorry")
     [text] = re.findall(
-        r"```yaml\n(alias: Is the room in use.*?)```", DOCUMENT.read_text(), re.DOTALL
+        r"```yaml\n(alias: Is the room in use.*?)```",
+        DOCUMENT.read_text(encoding="utf-8"),
+        re.DOTALL,
     )
     assert await async_setup_component(hass, "automation", {"automation": parse_yaml(text)})
     assert await say(home, "Is the boardroom in use?") == "No, it is free."
-    await plug(home, 2)
+    await plug_and_refresh(home, 2)
     assert await say(home, "Is the boardroom in use?") == "Yes, somebody is plugged in."
     assert await say(home, "is focus room in use") == "No, it is free."
     assert await say(home, "is reception in use") == "I can't tell."

@@ -184,6 +184,19 @@ async def test_instant_updates_sensor_after_delivery_has_its_time(home: Home, hu
         (STATE_CHANGE, None),
         (STATE_CHANGE, {"newState": {"active": 4}}),
     ],
+    ids=[
+        "connections",
+        "config",
+        "charging",
+        "temperature",
+        "unknown_event",
+        "state_is_list",
+        "state_is_text",
+        "state_is_null",
+        "data_is_list",
+        "data_is_null",
+        "state",
+    ],
 )
 async def test_delivery_any_event_fetches_hub_once(
     home: Home, hub: SimHub, event: str, data: Any
@@ -254,6 +267,16 @@ async def test_deliveries_for_more_than_four_hubs_fetch_list_instead(
         17,
         True,
         None,
+    ],
+    ids=[
+        "hub_id",
+        "serial_number",
+        "no_hub",
+        "list",
+        "text",
+        "number",
+        "boolean",
+        "null",
     ],
 )
 async def test_delivery_unknown_hub_fetches_list_once(home: Home, hub: SimHub, body: Any) -> None:

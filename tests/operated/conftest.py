@@ -24,6 +24,7 @@ class SimulatorTokenSource:
         self._session = session
 
     async def __call__(self, rejected: str | None) -> str:
+        """Return an access token, a new one if the present one was rejected."""
         self.calls.append(rejected)
         if self.token is None or self.token == rejected:
             form = {

@@ -1,4 +1,4 @@
-"""Hubs as the client reads them, whatever of them is missing, odd or malformed."""
+"""Tests of the data models, with missing, unexpected and malformed values."""
 
 from dataclasses import asdict
 import json
@@ -11,12 +11,10 @@ from custom_components.ochno.operated.client import OperatedClient
 from custom_components.ochno.operated.errors import OperatedResponseError
 from custom_components.ochno.operated.models import Connection, Hub, HubList, Port
 
+from ..home import HUBS_PATH
 from ..simulator import Fault, SimHub, Simulator
-from .test_client import HUBS_PATH, _custom_integrations, client, session, tokens
 
-__all__ = ["_custom_integrations", "client", "session", "tokens"]
-
-ODD: dict[str, Any] = {
+UNEXPECTED_VALUES: dict[str, Any] = {
     "null": None,
     "boolean": True,
     "number": 1000,
@@ -31,28 +29,29 @@ ODD: dict[str, Any] = {
 
 
 @pytest.fixture
-def hub(simulator: Simulator) -> SimHub:
+def sim_hub(simulator: Simulator) -> SimHub:
+    """Return the simulated hub of the boardroom."""
     return simulator.hub("Boardroom")
 
 
-async def read(client: OperatedClient, hub: SimHub) -> Hub:
-    """Read the hub from the list; the single answer must say the same."""
-    found = (await client.hubs()).hubs[hub.id]
-    assert await client.hub(hub.id) == found
-    return found
+async def fetch_hub(client: OperatedClient, sim_hub: SimHub) -> Hub:
+    """Return the hub from the list; check that a request for the hub returns the same."""
+    hub = (await client.hubs()).hubs[sim_hub.id]
+    assert await client.hub(sim_hub.id) == hub
+    return hub
 
 
-async def test_every_fact_of_a_hub(client: OperatedClient, hub: SimHub) -> None:
-    hub.change_config(defaultport=3)
-    assert await read(client, hub) == Hub(
-        id=hub.id,
+async def test_hub_complete_json_sets_all_fields(client: OperatedClient, sim_hub: SimHub) -> None:
+    sim_hub.change_config(defaultport=3)
+    assert await fetch_hub(client, sim_hub) == Hub(
+        id=sim_hub.id,
         name="Boardroom",
-        serial_number=hub.serial,
+        serial_number=sim_hub.serial,
         product="O-PC-4",
         firmware="4.2.1",
         hardware_version="1.3",
-        ip_address=hub.ip,
-        space_ids=tuple(hub.space_ids),
+        ip_address=sim_hub.ip,
+        space_ids=tuple(sim_hub.space_ids),
         online=True,
         has_state=True,
         ports=(
@@ -80,7 +79,8 @@ async def test_every_fact_of_a_hub(client: OperatedClient, hub: SimHub) -> None:
     )
 
 
-FACTS = {
+# The field that is read from each path, and its value if the path has no valid value.
+FIELDS: dict[str, tuple[str, object]] = {
     "data.product": ("product", None),
     "data.firmware": ("firmware", None),
     "data.hardwareversion": ("hardware_version", None),
@@ -98,82 +98,94 @@ FACTS = {
     "data.connections": ("connections", ()),
     "spaceId": ("space_ids", ()),
 }
-TEXTS = {"product", "firmware", "hardware_version", "ip_address", "over_temperature"}
-FLAGS = {"online", "room_system", "room_system_sync", "external_room_system", "admin_mode"}
+TEXT_FIELDS = {"product", "firmware", "hardware_version", "ip_address", "over_temperature"}
+BOOLEAN_FIELDS = {
+    "online",
+    "room_system",
+    "room_system_sync",
+    "external_room_system",
+    "admin_mode",
+}
 
 
-def _extra(path: str, value: Any) -> dict[str, Any]:
-    for key in reversed(path.split(".")):
-        value = {key: value}
-    return value
+def nested_json(path: str, value: object) -> dict[str, object]:
+    """Return a JSON object with a value at a dotted path."""
+    first, _, rest = path.partition(".")
+    return {first: nested_json(rest, value) if rest else value}
 
 
-def _unaffected(hub: Hub, *fields: str) -> dict[str, Any]:
-    # What follows from others.
-    derived = {"raw", "ports"} if "active_port" in fields else {"raw"}
-    return {key: value for key, value in asdict(hub).items() if key not in {*fields, *derived}}
+def other_fields(hub: Hub, field: str) -> dict[str, object]:
+    """Return the fields of a hub that do not depend on this field."""
+    dependent = {field, "raw"} | ({"ports"} if field == "active_port" else set())
+    return {name: value for name, value in asdict(hub).items() if name not in dependent}
 
 
-@pytest.mark.parametrize("path", FACTS)
-async def test_missing_key_costs_only_its_fact(
-    client: OperatedClient, hub: SimHub, path: str
+@pytest.mark.parametrize("path", FIELDS)
+async def test_hub_missing_key_empties_only_its_field(
+    client: OperatedClient, sim_hub: SimHub, path: str
 ) -> None:
-    whole = await read(client, hub)
-    hub.omit.add(path)
-    partial = await read(client, hub)
-    field, nothing = FACTS[path]
-    # A state without an active port has none active.
-    assert getattr(partial, field) == (0 if field == "active_port" else nothing)
-    assert _unaffected(partial, field) == _unaffected(whole, field)
+    complete = await fetch_hub(client, sim_hub)
+    sim_hub.omit.add(path)
+    partial = await fetch_hub(client, sim_hub)
+    field, empty = FIELDS[path]
+    # In a state without the key, no port is active.
+    assert getattr(partial, field) == (0 if field == "active_port" else empty)
+    assert other_fields(partial, field) == other_fields(complete, field)
 
 
-@pytest.mark.parametrize("kind", ODD)
-@pytest.mark.parametrize("path", FACTS)
-async def test_odd_value_costs_only_its_fact(
-    client: OperatedClient, hub: SimHub, path: str, kind: str
+@pytest.mark.parametrize("kind", UNEXPECTED_VALUES)
+@pytest.mark.parametrize("path", FIELDS)
+async def test_hub_unexpected_value_changes_only_its_field(
+    client: OperatedClient, sim_hub: SimHub, path: str, kind: str
 ) -> None:
-    whole = await read(client, hub)
-    hub.extra = _extra(path, ODD[kind])
+    complete = await fetch_hub(client, sim_hub)
+    value = UNEXPECTED_VALUES[kind]
+    sim_hub.extra = nested_json(path, value)
     if path == "data.connections":
-        hub.connections = {}  # or else they are merged
-    partial = await read(client, hub)
-    field, nothing = FACTS[path]
-    wanted: Any = nothing
+        # The simulator would merge `extra` into them.
+        sim_hub.connections = {}
+    partial = await fetch_hub(client, sim_hub)
+    field, expected = FIELDS[path]
     match field, kind:
         case "active_port", "null":
-            wanted = 0
-        case _, "boolean" | "number" | "huge" | "negative" if field in FLAGS:
-            wanted = True
-        case _, "number" | "huge" | "negative" | "text" if field in TEXTS:
-            wanted = str(ODD[kind])
+            expected = 0
+        case _, "boolean" | "number" | "huge" | "negative" if field in BOOLEAN_FIELDS:
+            expected = True
+        case _, "number" | "huge" | "negative" | "text" if field in TEXT_FIELDS:
+            expected = str(value)
         case "space_ids", "number" | "huge" | "negative" | "text":
-            wanted = (str(ODD[kind]),)
+            expected = (str(value),)
         case "connections", "object":
-            wanted = ()
+            expected = ()
         case "ports", "list":
-            wanted = (Port(number=1, connected=None, active=True),)
-    assert getattr(partial, field) == wanted
-    assert _unaffected(partial, field) == _unaffected(whole, field)
+            expected = (Port(number=1, connected=None, active=True),)
+    assert getattr(partial, field) == expected
+    assert other_fields(partial, field) == other_fields(complete, field)
 
 
 @pytest.mark.parametrize("path", ["data", "data.state", "data.config", "data.connections"])
-@pytest.mark.parametrize("how", ["missing", "null"])
-async def test_hub_without_a_whole_part(
-    client: OperatedClient, hub: SimHub, path: str, how: str
+@pytest.mark.parametrize("change", ["missing", "null"])
+async def test_hub_without_section_keeps_other_sections(
+    client: OperatedClient, sim_hub: SimHub, path: str, change: str
 ) -> None:
-    hub.omit.add(path) if how == "missing" else hub.extra.update(_extra(path, None))
-    read_hub = await read(client, hub)
-    assert read_hub.name == "Boardroom"
-    if path in ("data", "data.state"):
-        assert not read_hub.has_state
-        assert (read_hub.ports, read_hub.active_port, read_hub.in_use) == ((), None, None)
-        assert read_hub.overheating is None
+    if change == "missing":
+        sim_hub.omit.add(path)
     else:
-        assert read_hub.has_state
-        assert len(read_hub.ports) == 4
+        sim_hub.extra.update(nested_json(path, None))
+    hub = await fetch_hub(client, sim_hub)
+    assert hub.name == "Boardroom"
+    if path in ("data", "data.state"):
+        assert not hub.has_state
+        assert (hub.ports, hub.active_port, hub.in_use) == ((), None, None)
+        assert hub.overheating is None
+    else:
+        assert hub.has_state
+        assert len(hub.ports) == 4
 
 
-async def test_hub_with_nothing_but_an_id(client: OperatedClient, simulator: Simulator) -> None:
+async def test_hub_only_id_has_id_as_name_and_no_values(
+    client: OperatedClient, simulator: Simulator
+) -> None:
     simulator.add_fault("GET", HUBS_PATH, Fault.body('[{"id": 7}]'))
     [hub] = (await client.hubs()).hubs.values()
     assert (hub.id, hub.name, hub.serial_number, hub.space_ids) == ("7", "7", None, ())
@@ -192,32 +204,32 @@ async def test_hub_with_nothing_but_an_id(client: OperatedClient, simulator: Sim
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-@pytest.mark.parametrize("how", ["missing", "null", "blank"])
-async def test_which_name_is_shown(
-    client: OperatedClient, hub: SimHub, omitted: list[str], name: str, how: str
+@pytest.mark.parametrize("change", ["missing", "null", "blank"])
+async def test_hub_name_is_first_available_of_several_keys(
+    client: OperatedClient, sim_hub: SimHub, omitted: list[str], name: str, change: str
 ) -> None:
-    hub.extra = {
+    sim_hub.extra = {
         "customid": "Custom top",
         "hwId": "Hardware",
         "serialNumber": "Serial top",
         "data": {"customid": "Custom data", "serial": "Serial data"},
     }
     for path in omitted:
-        if how == "missing":
-            hub.omit.add(path)
+        if change == "missing":
+            sim_hub.omit.add(path)
         else:
             *parents, last = path.split(".")
-            parent = hub.extra[parents[0]] if parents else hub.extra
-            parent[last] = None if how == "null" else " \n"
-    assert (await read(client, hub)).name == name
+            parent = sim_hub.extra[parents[0]] if parents else sim_hub.extra
+            parent[last] = None if change == "null" else " \n"
+    assert (await fetch_hub(client, sim_hub)).name == name
 
 
 @pytest.mark.parametrize("place", ["both", "top", "data"])
-async def test_serial_number_is_found(
-    client: OperatedClient, simulator: Simulator, hub: SimHub, place: str
+async def test_hub_serial_number_is_read_from_either_place(
+    client: OperatedClient, simulator: Simulator, sim_hub: SimHub, place: str
 ) -> None:
     simulator.settings.update({"serial_at": place})
-    assert (await read(client, hub)).serial_number == hub.serial
+    assert (await fetch_hub(client, sim_hub)).serial_number == sim_hub.serial
 
 
 @pytest.mark.parametrize(
@@ -233,49 +245,53 @@ async def test_serial_number_is_found(
     ],
     ids=str,
 )
-async def test_spaces_of_a_hub(
-    client: OperatedClient, simulator: Simulator, hub: SimHub, value: Any, space_ids: tuple[str]
+async def test_hub_space_ids_are_read_from_text_or_list(
+    client: OperatedClient,
+    simulator: Simulator,
+    sim_hub: SimHub,
+    value: object,
+    space_ids: tuple[str, ...],
 ) -> None:
     for key in ("spaceId", "spaceIds"):
         simulator.settings.update({"space_key": key})
-        hub.extra = {key: value}
-        assert (await read(client, hub)).space_ids == space_ids
+        sim_hub.extra = {key: value}
+        assert (await fetch_hub(client, sim_hub)).space_ids == space_ids
 
 
 @pytest.mark.parametrize(
-    ("active", "port"), [(0, 0), (1, 1), (4, 4), (9, 9), (64, 64), (65, None), ("1", None)]
+    ("active", "active_port"), [(0, 0), (1, 1), (4, 4), (9, 9), (64, 64), (65, None), ("1", None)]
 )
-async def test_active_port(
-    client: OperatedClient, hub: SimHub, active: Any, port: int | None
+async def test_hub_active_port_sets_active_of_each_port(
+    client: OperatedClient, sim_hub: SimHub, active: object, active_port: int | None
 ) -> None:
-    hub.state["active"] = active
-    read_hub = await read(client, hub)
-    assert read_hub.active_port == port
-    wanted = [None] * 4 if port is None else [number == port for number in (1, 2, 3, 4)]
-    assert [one.active for one in read_hub.ports] == wanted
+    sim_hub.state["active"] = active
+    hub = await fetch_hub(client, sim_hub)
+    assert hub.active_port == active_port
+    expected = [None if active_port is None else number == active_port for number in (1, 2, 3, 4)]
+    assert [port.active for port in hub.ports] == expected
 
 
-async def test_state_without_active_port_has_none_active(
-    client: OperatedClient, hub: SimHub
+async def test_hub_state_without_active_port_has_no_active_port(
+    client: OperatedClient, sim_hub: SimHub
 ) -> None:
-    del hub.state["active"]
-    read_hub = await read(client, hub)
-    assert read_hub.active_port == 0
-    assert [one.active for one in read_hub.ports] == [False] * 4
+    del sim_hub.state["active"]
+    hub = await fetch_hub(client, sim_hub)
+    assert hub.active_port == 0
+    assert [port.active for port in hub.ports] == [False] * 4
 
 
 @pytest.mark.parametrize("number", range(5))
-async def test_hub_with_another_active_port(
-    client: OperatedClient, hub: SimHub, number: int
+async def test_hub_with_active_port_changes_only_active_port(
+    client: OperatedClient, sim_hub: SimHub, number: int
 ) -> None:
-    read_hub = (await read(client, hub)).with_active_port(number)
-    assert read_hub.active_port == number
-    assert [one.active for one in read_hub.ports] == [one == number for one in (1, 2, 3, 4)]
-    assert [one.connected for one in read_hub.ports] == [True, False, False, False]
+    hub = (await fetch_hub(client, sim_hub)).with_active_port(number)
+    assert hub.active_port == number
+    assert [port.active for port in hub.ports] == [port == number for port in (1, 2, 3, 4)]
+    assert [port.connected for port in hub.ports] == [True, False, False, False]
 
 
 @pytest.mark.parametrize(
-    ("connected", "ports"),
+    ("connected", "expected"),
     [
         ([0, 1, 0, 0], [False, True, False, False]),
         ([False, True], [False, True]),
@@ -285,22 +301,22 @@ async def test_hub_with_another_active_port(
         ([1] * 64, [True] * 64),
         ([1] * 65, []),
     ],
-    ids=["numbers", "booleans", "mixed", "none", "ten", "most", "too many"],
+    ids=["numbers", "booleans", "mixed", "no ports", "10 ports", "64 ports", "65 ports"],
 )
-async def test_what_is_plugged_in(
-    client: OperatedClient, hub: SimHub, connected: list[Any], ports: list[bool | None]
+async def test_hub_ports_are_read_from_connected(
+    client: OperatedClient, sim_hub: SimHub, connected: list[object], expected: list[bool | None]
 ) -> None:
-    hub.state["connected"] = connected
-    read_hub = await read(client, hub)
-    assert [one.connected for one in read_hub.ports] == ports
-    assert [one.number for one in read_hub.ports] == list(range(1, len(ports) + 1))
-    for number, one in enumerate(read_hub.ports, start=1):
-        assert read_hub.port(number) is one
-    assert read_hub.port(0) is read_hub.port(-1) is read_hub.port(len(ports) + 1) is None
+    sim_hub.state["connected"] = connected
+    hub = await fetch_hub(client, sim_hub)
+    assert [port.connected for port in hub.ports] == expected
+    assert [port.number for port in hub.ports] == list(range(1, len(expected) + 1))
+    for number, port in enumerate(hub.ports, start=1):
+        assert hub.port(number) is port
+    assert hub.port(0) is hub.port(-1) is hub.port(len(expected) + 1) is None
 
 
 @pytest.mark.parametrize(
-    ("json", "connection"),
+    ("json", "expected"),
     [
         (None, (False, None, None)),
         ({}, (False, None, None)),
@@ -311,74 +327,82 @@ async def test_what_is_plugged_in(
     ],
     ids=str,
 )
-async def test_usb_connection(
-    client: OperatedClient, hub: SimHub, json: Any, connection: tuple[Any, ...]
+async def test_hub_connection_is_read_and_invalid_ones_are_ignored(
+    client: OperatedClient,
+    sim_hub: SimHub,
+    json: dict[str, object] | None,
+    expected: tuple[bool | None, str | None, str | None],
 ) -> None:
-    hub.connections = {"odd": [], "odder": 1, " ": None, "usb9": json}
-    read_hub = await read(client, hub)
-    [found] = read_hub.connections
-    assert (found.name, found.connected, found.type, found.direction) == ("usb9", *connection)
-    assert read_hub.connection("usb9") is found
-    assert read_hub.connection("odd") is None
+    sim_hub.connections = {"list": [], "number": 1, " ": None, "usb9": json}
+    hub = await fetch_hub(client, sim_hub)
+    [connection] = hub.connections
+    assert connection.name == "usb9"
+    assert (connection.connected, connection.type, connection.direction) == expected
+    assert hub.connection("usb9") is connection
+    assert hub.connection("list") is None
 
 
-async def test_more_usb_connections_than_there_can_be_are_none(
-    client: OperatedClient, hub: SimHub
+async def test_hub_more_than_64_connections_are_ignored(
+    client: OperatedClient, sim_hub: SimHub
 ) -> None:
-    hub.connections = {f"usb{number}": None for number in range(1, 65)}
-    assert len((await read(client, hub)).connections) == 64
-    hub.connections["usb65"] = None
-    assert (await read(client, hub)).connections == ()
-
-
-@pytest.mark.parametrize(("otp", "hot"), [("normal", False), ("warning", True), ("shutdown", True)])
-async def test_overheating(client: OperatedClient, hub: SimHub, otp: str, hot: bool) -> None:
-    hub.change_state(otp=otp)
-    assert (await read(client, hub)).overheating is hot
+    sim_hub.connections = {f"usb{number}": None for number in range(1, 65)}
+    assert len((await fetch_hub(client, sim_hub)).connections) == 64
+    sim_hub.connections["usb65"] = None
+    assert (await fetch_hub(client, sim_hub)).connections == ()
 
 
 @pytest.mark.parametrize(
-    ("state", "in_use"),
+    ("otp", "expected"), [("normal", False), ("warning", True), ("shutdown", True)]
+)
+async def test_hub_over_temperature_not_normal_is_overheating(
+    client: OperatedClient, sim_hub: SimHub, otp: str, expected: bool
+) -> None:
+    sim_hub.change_state(otp=otp)
+    assert (await fetch_hub(client, sim_hub)).overheating is expected
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
     [
         pytest.param({"mtrmode": True, "mtrport": 1}, False, id="only the room system"),
-        pytest.param({"mtrmode": True, "mtrport": 2}, True, id="a laptop beside it"),
+        pytest.param({"mtrmode": True, "mtrport": 2}, True, id="laptop, room system elsewhere"),
         pytest.param({"mtrmode": False, "mtrport": 1}, True, id="room system off"),
         pytest.param({"mtrmode": None, "mtrport": 1}, True, id="room system unknown"),
-        pytest.param({"mtrmode": True, "mtrport": None}, True, id="its port unknown"),
-        pytest.param({"mtrmode": True, "mtrport": 0}, True, id="its port none"),
-        pytest.param({"connected": [0, 0, 0, 0]}, False, id="nothing"),
+        pytest.param({"mtrmode": True, "mtrport": None}, True, id="room system port unknown"),
+        pytest.param({"mtrmode": True, "mtrport": 0}, True, id="no room system port"),
+        pytest.param({"connected": [0, 0, 0, 0]}, False, id="no devices"),
         pytest.param({"connected": [1, 1, 0, 0]}, True, id="room system and laptop"),
         pytest.param({"connected": []}, None, id="no ports"),
         pytest.param({"connected": "odd"}, None, id="ports unknown"),
     ],
 )
-async def test_in_use(
-    client: OperatedClient, hub: SimHub, state: dict[str, Any], in_use: bool | None
+async def test_hub_device_on_other_than_room_system_port_is_in_use(
+    client: OperatedClient, sim_hub: SimHub, state: dict[str, object], expected: bool | None
 ) -> None:
-    hub.state |= state
-    assert (await read(client, hub)).in_use is in_use
+    sim_hub.state |= state
+    assert (await fetch_hub(client, sim_hub)).in_use is expected
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
+    ("json", "name"),
     [
-        ("  Café 会議室 🖥 ", "Café 会議室 🖥"),
-        ("one\ntwo\tthree\r\x00", "one two three"),
-        ("\u202eevil\u2028", "evil"),
-        ("x" * 300, "x" * 200),
-        (" " * 199 + "xy", "x"),
-        (17, "17"),
+        pytest.param("  Café 会議室 🖥 ", "Café 会議室 🖥", id="unicode"),
+        pytest.param("one\ntwo\tthree\r\x00", "one two three", id="control characters"),
+        pytest.param("\u202eevil\u2028", "evil", id="text direction and line separator"),
+        pytest.param("x" * 300, "x" * 200, id="300 characters"),
+        pytest.param(" " * 199 + "xy", "x", id="199 leading spaces"),
+        pytest.param(17, "17", id="number"),
     ],
-    ids=["unicode", "control", "direction", "long", "cut", "number"],
 )
-async def test_text_is_made_fit_to_be_shown(
-    client: OperatedClient, hub: SimHub, name: Any, shown: str
+async def test_hub_name_becomes_one_printable_line(
+    client: OperatedClient, sim_hub: SimHub, json: object, name: str
 ) -> None:
-    hub.extra["name"] = name
-    assert (await read(client, hub)).name == shown
+    sim_hub.extra["name"] = json
+    assert (await fetch_hub(client, sim_hub)).name == name
 
 
-async def listed(client: OperatedClient, simulator: Simulator, *hubs: Any) -> HubList:
+async def fetch_list(client: OperatedClient, simulator: Simulator, *hubs: object) -> HubList:
+    """Return the list that the client reads from this JSON."""
     simulator.add_fault("GET", HUBS_PATH, Fault.body(orjson.dumps(hubs).decode()))
     return await client.hubs()
 
@@ -402,35 +426,35 @@ async def listed(client: OperatedClient, simulator: Simulator, *hubs: Any) -> Hu
         ({"id": "a\ufffd"}, "expected a hub with an id"),
         ({"id": " a"}, "expected a hub with an id"),
         ({"id": "a\nb"}, "expected a hub with an id"),
-        ({"id": "x" * 201}, "expected a hub with an id"),
+        pytest.param({"id": "x" * 201}, "expected a hub with an id", id="id of 201 characters"),
         ({"id": "1", "data": []}, "expected an object, got a list"),
         ({"id": "1", "data": {"state": "secret"}}, "expected an object, got a string"),
         ({"id": "1", "data": {"config": False}}, "expected an object, got a boolean"),
     ],
     ids=str,
 )
-async def test_malformed_hub_is_left_out_and_named(
-    client: OperatedClient, simulator: Simulator, hub: Any, reason: str
+async def test_hub_list_malformed_hub_is_skipped_and_reported(
+    client: OperatedClient, simulator: Simulator, hub: object, reason: str
 ) -> None:
-    listing = await listed(client, simulator, {"id": "a"}, hub, {"id": "b"})
-    assert list(listing.hubs) == ["a", "b"]
-    assert listing.malformed == (f"item 2: {reason}",)
+    hub_list = await fetch_list(client, simulator, {"id": "a"}, hub, {"id": "b"})
+    assert list(hub_list.hubs) == ["a", "b"]
+    assert hub_list.malformed == (f"item 2: {reason}",)
     with pytest.raises(OperatedResponseError, match=reason):
-        await listed(client, simulator, hub, hub)
+        await fetch_list(client, simulator, hub, hub)
 
 
-@pytest.mark.parametrize("id_", ["X", "..a", "x" * 200])
-async def test_hub_of_an_odd_id_is_listed(
+@pytest.mark.parametrize("id_", ["X", "..a", pytest.param("x" * 200, id="200 characters")])
+async def test_hub_list_unusual_valid_id_is_accepted(
     client: OperatedClient, simulator: Simulator, id_: str
 ) -> None:
-    assert list((await listed(client, simulator, {"id": id_})).hubs) == [id_]
+    assert list((await fetch_list(client, simulator, {"id": id_})).hubs) == [id_]
 
 
 @pytest.mark.parametrize(
     ("body", "reason"),
     [("{}", "expected a list, got an object"), ("null", "expected a list, got null")],
 )
-async def test_answer_that_is_no_list_is_named(
+async def test_hub_list_body_not_a_list_raises_response_error(
     client: OperatedClient, simulator: Simulator, body: str, reason: str
 ) -> None:
     simulator.add_fault("GET", HUBS_PATH, Fault.body(body))
@@ -438,19 +462,19 @@ async def test_answer_that_is_no_list_is_named(
         await client.hubs()
 
 
-async def test_first_of_two_hubs_with_one_id_counts(
+async def test_hub_list_duplicate_id_keeps_first_hub(
     client: OperatedClient, simulator: Simulator
 ) -> None:
-    listing = await listed(client, simulator, {"id": "1", "name": "A"}, {"id": 1, "name": "B"})
-    assert [hub.name for hub in listing.hubs.values()] == ["A"]
+    hub_list = await fetch_list(client, simulator, {"id": "1", "name": "A"}, {"id": 1, "name": "B"})
+    assert [hub.name for hub in hub_list.hubs.values()] == ["A"]
 
 
-async def test_account_without_hubs(client: OperatedClient, simulator: Simulator) -> None:
-    listing = await listed(client, simulator)
-    assert (listing.hubs, listing.malformed) == ({}, ())
+async def test_hub_list_empty_is_valid(client: OperatedClient, simulator: Simulator) -> None:
+    hub_list = await fetch_list(client, simulator)
+    assert (hub_list.hubs, hub_list.malformed) == ({}, ())
 
 
-async def test_spaces_without_id_or_name_are_left_out(
+async def test_spaces_without_id_or_name_are_skipped(
     client: OperatedClient, simulator: Simulator
 ) -> None:
     body = '[1, null, {"id": "1"}, {"name": "A"}, {"id": 2, "name": "B"}, {"id": "3", "name": ""}]'
@@ -459,7 +483,7 @@ async def test_spaces_without_id_or_name_are_left_out(
 
 
 @pytest.mark.parametrize("body", ["{}", "null", '{"sub": null, "email": {}, "name": " "}'])
-async def test_user_who_tells_nothing(
+async def test_user_without_values_has_no_id_and_no_name(
     client: OperatedClient, simulator: Simulator, body: str
 ) -> None:
     simulator.add_fault("GET", "/identity/oauth/v2/userinfo", Fault.body(body))
@@ -467,16 +491,16 @@ async def test_user_who_tells_nothing(
     assert (user.id, user.name) == (None, None)
 
 
-async def test_hub_that_holds_something_nested_absurdly_deep_is_read_all_the_same(
+async def test_hub_deeply_nested_value_is_kept_in_raw(
     client: OperatedClient, simulator: Simulator
 ) -> None:
-    deep: Any = "bottom"
+    deep: object = "bottom"
     for _ in range(500):
         deep = [deep]
     body = json.dumps([{"id": "a", "deep": deep}])
     simulator.add_fault("GET", HUBS_PATH, Fault.body(body), times=None)
     earlier = await client.hubs()
-    found = earlier.hubs["a"]
-    assert found.with_state({"active": 3}).active_port == 3
-    assert json.loads(found.raw)["deep"] == deep
-    assert (await client.hubs(earlier)).hubs["a"] is found
+    hub = earlier.hubs["a"]
+    assert hub.with_state({"active": 3}).active_port == 3
+    assert json.loads(hub.raw)["deep"] == deep
+    assert (await client.hubs(earlier)).hubs["a"] is hub

@@ -1,4 +1,4 @@
-"""Polls that bring little or nothing new: what they ask for, and which entities they touch."""
+"""Tests of which entity states a poll or delivery writes."""
 
 from datetime import datetime
 
@@ -9,11 +9,11 @@ from homeassistant.helpers import device_registry as dr, entity_registry as er
 from .home import HUBS_PATH, Home
 from .simulator import Fault
 
-type Written = dict[str, datetime]
+type WriteTimes = dict[str, datetime]
 
 
-def written(home: Home) -> Written:
-    """Return when each entity of a hub was written last, whether its state changed or not."""
+def write_times(home: Home) -> WriteTimes:
+    """Return when the state of each entity of a hub was last written, even if unchanged."""
     entities = er.async_get(home.hass).entities.get_entries_for_config_entry_id(home.entry.entry_id)
     return {
         entity.entity_id: state.last_reported
@@ -22,9 +22,9 @@ def written(home: Home) -> Written:
     }
 
 
-def touched(home: Home, before: Written) -> set[str]:
-    """Return the names of the hubs whose entities were written since."""
-    now = written(home)
+def hubs_written_since(home: Home, before: WriteTimes) -> set[str]:
+    """Return the names of the hubs with an entity that was written since then."""
+    now = write_times(home)
     assert now.keys() == before.keys()
     registry, devices = er.async_get(home.hass), dr.async_get(home.hass)
     names = set()
@@ -37,91 +37,92 @@ def touched(home: Home, before: Written) -> set[str]:
     return names
 
 
-def statuses(home: Home) -> list[int | None]:
-    """Return how the requests for the list were answered since the last time."""
-    found = [request.status for request in home.simulator.requests if request.path == HUBS_PATH]
+def pop_list_statuses(home: Home) -> list[int | None]:
+    """Return the response statuses of the list requests since the last call."""
+    statuses = [request.status for request in home.simulator.requests if request.path == HUBS_PATH]
     home.simulator.requests.clear()
-    return found
+    return statuses
 
 
 @pytest.mark.parametrize(("etags", "status"), [(True, 304), (False, 200)])
-async def test_list_that_did_not_change_touches_no_entity(
+async def test_poll_with_unchanged_list_writes_no_state(
     home: Home, etags: bool, status: int
 ) -> None:
     home.simulator.settings.etags = etags
     await home.link_account()
-    statuses(home)
-    before = written(home)
+    pop_list_statuses(home)
+    before = write_times(home)
     assert len(before) > 40
     await home.poll(3)
-    assert statuses(home) == [status] * 3
-    assert touched(home, before) == set()
+    assert pop_list_statuses(home) == [status] * 3
+    assert hubs_written_since(home, before) == set()
 
 
-async def test_after_an_outage_what_did_not_change_is_left_alone_as_before(home: Home) -> None:
+async def test_poll_with_unchanged_list_after_outage_writes_no_state(home: Home) -> None:
     await home.link_account()
     home.simulator.add_fault("GET", HUBS_PATH, Fault.status(503))
     await home.poll()
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
     await home.poll()
     assert home.state("sensor", "Boardroom", "active_port") == "1"
-    before = written(home)
+    before = write_times(home)
     await home.poll(2)
-    assert touched(home, before) == set()
+    assert hubs_written_since(home, before) == set()
 
 
-async def test_list_is_sent_as_a_whole_once_an_hour(home: Home) -> None:
-    """In case that what the server calls unchanged is not."""
+async def test_poll_once_an_hour_requests_full_list_and_writes_no_state(home: Home) -> None:
     await home.link_account()
-    statuses(home)
-    before = written(home)
+    pop_list_statuses(home)
+    before = write_times(home)
     for _ in range(3):
         await home.advance_time(1201)
-    assert statuses(home) == [304, 304, 200]
-    assert touched(home, before) == set()
+    assert pop_list_statuses(home) == [304, 304, 200]
+    assert hubs_written_since(home, before) == set()
 
 
 @pytest.mark.parametrize("etags", [True, False])
-async def test_hub_that_changed_is_the_only_one_touched(home: Home, etags: bool) -> None:
+async def test_poll_with_changed_hub_writes_states_of_this_hub_only(
+    home: Home, etags: bool
+) -> None:
     home.simulator.settings.etags = etags
     await home.link_account()
-    statuses(home)
-    before = written(home)
+    pop_list_statuses(home)
+    before = write_times(home)
     home.simulator.hub("Focus room").plug(2)
     await home.poll()
-    assert statuses(home) == [200]
-    assert touched(home, before) == {"Focus room"}
+    assert pop_list_statuses(home) == [200]
+    assert hubs_written_since(home, before) == {"Focus room"}
     assert home.state("binary_sensor", "Focus room", "port_2_connected") == "on"
 
 
-async def test_hub_that_comes_or_goes_leaves_the_others_alone(home: Home) -> None:
+async def test_poll_with_removed_hub_writes_states_of_this_hub_only(home: Home) -> None:
     await home.link_account()
-    before = written(home)
+    before = write_times(home)
     hub = home.simulator.hub("Focus room")
     home.simulator.remove_hub(hub.id)
     await home.poll()
-    assert touched(home, before) == {"Focus room"}
+    assert hubs_written_since(home, before) == {"Focus room"}
 
 
-async def test_failed_poll_touches_all_and_so_does_the_next(home: Home) -> None:
+async def test_failed_poll_and_next_poll_write_states_of_all_hubs(home: Home) -> None:
     await home.link_account()
-    before = written(home)
-    everyone = {
+    before = write_times(home)
+    all_hubs = {
         hub.name
         for hub in home.simulator.database.hubs_in_account(home.simulator.database.account().id)
     }
     home.simulator.add_fault("GET", HUBS_PATH, Fault.status(500))
     await home.poll()
-    assert touched(home, before) == everyone
+    assert hubs_written_since(home, before) == all_hubs
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
-    before = written(home)
+    before = write_times(home)
     await home.poll()
-    assert statuses(home)[-1] == 304
-    assert touched(home, before) == everyone
+    assert pop_list_statuses(home)[-1] == 304
+    assert hubs_written_since(home, before) == all_hubs
     assert home.state("sensor", "Boardroom", "active_port") == "1"
 
 
-async def test_list_that_says_what_it_said_before_overrules_a_delivery_since(home: Home) -> None:
+async def test_poll_with_unchanged_list_replaces_state_of_earlier_delivery(home: Home) -> None:
     await home.set_external_url()
     await home.link_account()
     hub = home.simulator.hub("Boardroom")
@@ -130,11 +131,11 @@ async def test_list_that_says_what_it_said_before_overrules_a_delivery_since(hom
     assert home.state("sensor", "Boardroom", "active_port") == "3"
     home.simulator.requests.clear()
     await home.advance_time(121)
-    assert 304 in statuses(home)
+    assert 304 in pop_list_statuses(home)
     assert home.state("sensor", "Boardroom", "active_port") == "1"
 
 
-async def test_names_of_spaces_that_come_late_reach_hubs_that_did_not_change(home: Home) -> None:
+async def test_late_space_names_set_areas_of_unchanged_hubs(home: Home) -> None:
     home.simulator.add_fault("GET", "/api/spaces/v1", Fault.status(500))
     await home.link_account()
     device = home.device("Boardroom")
@@ -146,30 +147,30 @@ async def test_names_of_spaces_that_come_late_reach_hubs_that_did_not_change(hom
     assert device.area_id == "boardroom"
 
 
-async def test_account_counts_hubs_however_their_presence_is_learned(home: Home) -> None:
-    def counted() -> list[str]:
+async def test_account_sensors_count_presence_from_delivery_and_from_poll(home: Home) -> None:
+    def counts() -> list[str]:
         registry = er.async_get(home.hass)
-        found = []
+        states = []
         for key in ("hubs_online", "hubs_offline"):
-            entity_id = registry.async_get_entity_id("sensor", "ochno", f"{account}_{key}")
+            entity_id = registry.async_get_entity_id("sensor", "ochno", f"{account_id}_{key}")
             state = home.hass.states.get(entity_id or "")
             assert state
-            found.append(state.state)
-        return found
+            states.append(state.state)
+        return states
 
     await home.set_external_url()
-    account = (await home.link_account()).unique_id
-    assert counted() == ["3", "1"]
-    board, focus = home.simulator.hub("Boardroom"), home.simulator.hub("Focus room")
-    board.online = False
-    await home.simulator.deliver(board, "hub:con:change", {})
+    account_id = (await home.link_account()).unique_id
+    assert counts() == ["3", "1"]
+    boardroom, focus_room = home.simulator.hub("Boardroom"), home.simulator.hub("Focus room")
+    boardroom.online = False
+    await home.simulator.deliver(boardroom, "hub:con:change", {})
     home.simulator.requests.clear()
     await home.advance_time(2)
-    assert statuses(home) == []
-    assert counted() == ["2", "2"]
-    board.online = True
+    assert pop_list_statuses(home) == []
+    assert counts() == ["2", "2"]
+    boardroom.online = True
     await home.advance_time(121)
-    assert counted() == ["3", "1"]
-    focus.online = False
+    assert counts() == ["3", "1"]
+    focus_room.online = False
     await home.advance_time(121)
-    assert counted() == ["2", "2"]
+    assert counts() == ["2", "2"]

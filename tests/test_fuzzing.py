@@ -1,13 +1,12 @@
-"""A broken or malicious cloud harms neither the house, nor its log, nor what is stored."""
+"""Property-based tests of the integration with random valid and malformed responses."""
 
 from contextlib import suppress
 import logging
 import random
-from typing import Any
 
 from hypothesis import given, strategies as st
 import pytest
-from pytest_homeassistant_custom_component.typing import WebSocketGenerator
+from pytest_homeassistant_custom_component.typing import MockHAClientWebSocket, WebSocketGenerator
 
 from custom_components.ochno.oauth import OchnoImplementation, UnknownTokenResponseError
 from homeassistant.config_entries import ConfigEntry
@@ -31,7 +30,7 @@ from .strategies import (
 
 pytestmark = pytest.mark.property
 
-SPACES = "/api/spaces/v1"
+SPACES_PATH = "/api/spaces/v1"
 
 
 @pytest.fixture
@@ -44,6 +43,7 @@ async def entry(home: Home, access: str) -> ConfigEntry:
 
 
 def check_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Check that the log has no errors and no unprintable characters."""
     for record in caplog.records:
         assert record.levelno < logging.ERROR, logging.Formatter().format(record)
         assert record.exc_info is None, record.getMessage()
@@ -51,7 +51,10 @@ def check_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.clear()
 
 
-async def check_house(hass: HomeAssistant, websocket: Any) -> None:
+async def check_states_and_registries(
+    hass: HomeAssistant, websocket: MockHAClientWebSocket
+) -> None:
+    """Check that states and registries are valid, can be sent to a browser and can be saved."""
     for state in hass.states.async_all():
         assert len(state.state) <= 255
     for entity in er.async_get(hass).entities.values():
@@ -65,8 +68,8 @@ async def check_house(hass: HomeAssistant, websocket: Any) -> None:
         await websocket.send_json_auto_id({"type": command})
         assert (await websocket.receive_json())["success"]
     for registry in (ar.async_get(hass), dr.async_get(hass), er.async_get(hass)):
-        # Not written in tests; one text that is no JSON would keep the whole house from saving.
-        prepare_save_json(registry._data_to_save(), encoder=None)  # noqa: SLF001
+        # Tests do not save registries, and one invalid text would prevent it.
+        prepare_save_json(dict(registry._data_to_save()), encoder=None)  # noqa: SLF001
 
 
 @pytest.mark.parametrize("access", ["read", "control"])
@@ -77,42 +80,43 @@ async def check_house(hass: HomeAssistant, websocket: Any) -> None:
     deliveries=st.lists(DELIVERIES, max_size=3),
     details=HUBS,
 )
-async def test_hostile_cloud_harms_neither_the_house_nor_its_log(
+async def test_random_responses_and_deliveries_keep_states_registries_and_log_valid(
     hass: HomeAssistant,
     home: Home,
     entry: ConfigEntry,
     access: str,
     hass_ws_client: WebSocketGenerator,
     caplog: pytest.LogCaptureFixture,
-    hubs: list[Any],
-    spaces: Any,
-    deliveries: list[Any],
-    details: Any,
+    hubs: list[object],
+    spaces: object,
+    deliveries: list[object],
+    details: object,
 ) -> None:
-    # Home Assistant draws the ids of devices from it, and hypothesis seeds it always alike.
+    # Home Assistant uses `random` for device ids, and Hypothesis gives it the same seed each time.
     random.seed()
     simulator = home.simulator
     platform = "select" if access == "control" else "sensor"
     websocket = await hass_ws_client(hass)
-    sound = [
+    valid_hubs = [
         hub.as_json(simulator.settings)
         for hub in simulator.database.hubs_in_account(entry.unique_id or "")
     ]
-    simulator.add_fault("GET", SPACES, Fault.body(dump_json(spaces)), times=None)
-    simulator.add_fault("GET", HUBS_PATH, Fault.body(dump_json([*sound, *hubs])), times=None)
+    list_body = dump_json([*valid_hubs, *hubs])
+    simulator.add_fault("GET", SPACES_PATH, Fault.body(dump_json(spaces)), times=None)
+    simulator.add_fault("GET", HUBS_PATH, Fault.body(list_body), times=None)
     simulator.add_fault("GET", f"{HUBS_PATH}/*", Fault.body(dump_json(details)), times=None)
     await entry.runtime_data.coordinator.async_refresh()
     await home.wait_until_idle()
     assert home.state(platform, "Boardroom", "active_port") == "1"
-    await check_house(hass, websocket)
+    await check_states_and_registries(hass, websocket)
     for delivery in deliveries:
         if isinstance(delivery, dict):
             delivery["hubId"] = simulator.hub("Boardroom").id
             delivery.pop("verificationToken", None)
         await home.post_to_webhook(dump_json(delivery).encode())
-        await check_house(hass, websocket)
+        await check_states_and_registries(hass, websocket)
     await home.advance_time(1)
-    await check_house(hass, websocket)
+    await check_states_and_registries(hass, websocket)
     check_log(caplog)
 
     simulator.clear_faults()
@@ -127,15 +131,14 @@ async def test_hostile_cloud_harms_neither_the_house_nor_its_log(
 
 @pytest.mark.parametrize("access", ["read"])
 @max_examples(40, thorough=20_000)
-@given(answer=TOKENS)
-async def test_token_answer_is_refused_or_leaves_usable_tokens(
-    home: Home, entry: ConfigEntry, caplog: pytest.LogCaptureFixture, answer: Any
+@given(response=TOKENS)
+async def test_random_token_response_gives_usable_tokens_or_raises_error(
+    home: Home, entry: ConfigEntry, caplog: pytest.LogCaptureFixture, response: object
 ) -> None:
     implementation = await async_get_config_entry_implementation(home.hass, entry)
     assert isinstance(implementation, OchnoImplementation)
-    implementation.use_server(home.simulator.url)
-    home.simulator.add_fault("POST", TOKEN_PATH, Fault.body(dump_json(answer)))
-    # What Home Assistant does when the access token is about to end.
+    implementation.set_server(home.simulator.url)
+    home.simulator.add_fault("POST", TOKEN_PATH, Fault.body(dump_json(response)))
     with suppress(UnknownTokenResponseError):
         token = await implementation.async_refresh_token(dict(entry.data["token"]))
         assert token["access_token"] != entry.data["token"]["access_token"]
@@ -149,8 +152,12 @@ async def test_token_answer_is_refused_or_leaves_usable_tokens(
 
 @max_examples(20, thorough=500)
 @given(account=ACCOUNTS, user=ACCOUNTS)
-async def test_account_is_linked_or_refused_whatever_is_said_of_it(
-    hass: HomeAssistant, home: Home, caplog: pytest.LogCaptureFixture, account: Any, user: Any
+async def test_user_flow_random_account_and_user_creates_entry_or_aborts(
+    hass: HomeAssistant,
+    home: Home,
+    caplog: pytest.LogCaptureFixture,
+    account: object,
+    user: object,
 ) -> None:
     random.seed()
     simulator = home.simulator
