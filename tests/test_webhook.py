@@ -385,7 +385,11 @@ async def test_delivery_maximum_length_is_applied(home: Home, hub: SimHub) -> No
     assert active_port(home) == "2"
 
 
-@pytest.mark.parametrize("token", ["guessed", "", "käse", "\ud800", 17, True, ["x"]], ids=repr)
+@pytest.mark.parametrize(
+    "token",
+    ["guessed", "", "käse", "\ud800", 17, True, ["x"]],
+    ids=["guess", "empty", "not ASCII", "lone surrogate", "number", "boolean", "list"],
+)
 @pytest.mark.parametrize("in_data", [False, True], ids=["body", "data"])
 async def test_delivery_wrong_token_in_body_is_dropped_without_error(
     home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture, in_data: bool, token: Any
