@@ -137,20 +137,18 @@ def port_number(json: JSON) -> int | None:
 
 
 def seconds_from_now(value: object) -> float | None:
-    """Return a duration in seconds, from a number, a numeric string, or a date.
+    """Return a duration in seconds, from a float, a numeric string, or a date.
 
     A date is ISO 8601 or an internet date (RFC 5322), in UTC if it has no time zone. The result
     is negative for a date in the past.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if not isinstance(value, float | str):
         return None
     try:
         seconds = float(value)
     except ValueError:
         date = _date(str(value))
         return None if date is None else (date - datetime.now(UTC)).total_seconds()
-    except OverflowError:
-        return None
     return seconds if math.isfinite(seconds) else None
 
 
