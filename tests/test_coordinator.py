@@ -224,7 +224,7 @@ async def test_malformed_hub_is_unavailable_and_logged_once(
     for count in (1, 2):
         workshop.json_override = ["malformed value"]
         await home.poll(3)
-        warnings = log_messages(caplog, logging.WARNING, "skipped a hub that could not be read")
+        warnings = log_messages(caplog, logging.WARNING, "skipped a hub that could not be parsed")
         assert len(warnings) == count
         assert "malformed value" not in warnings[-1]
         assert home.state("sensor", "Workshop", "active_port") == "unavailable"
@@ -240,7 +240,7 @@ async def test_list_with_many_malformed_hubs_logs_five_warnings(
     hub_list = orjson.dumps([*range(1_000), {"id": home.simulator.hub("Boardroom").id}])
     home.simulator.add_fault("GET", HUBS_PATH, Fault.body(hub_list.decode()))
     await home.poll()
-    assert len(log_messages(caplog, logging.WARNING, "skipped a hub that could not be read")) == 5
+    assert len(log_messages(caplog, logging.WARNING, "skipped a hub that could not be parsed")) == 5
 
 
 @pytest.mark.parametrize(("fault", "_key", "message"), FAILURES)

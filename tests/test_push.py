@@ -356,7 +356,7 @@ async def test_external_url_missing_or_not_https_uses_polling(
     assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
     await home.advance_time(10)
     assert home.instant_updates_state == "no_url"
-    reason = "there is no https address that the internet can reach"
+    reason = "there is no public https URL"
     assert log_messages(caplog) == [f"{entry.title}: updates arrive by polling: {reason}"]
     await hass.config_entries.async_remove(entry.entry_id)
     assert request_methods(home) == []

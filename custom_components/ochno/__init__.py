@@ -22,7 +22,7 @@ from .tokens import OchnoSession, async_remove_tokens
 
 PLATFORMS: Final = [Platform.BINARY_SENSOR, Platform.SELECT, Platform.SENSOR, Platform.SWITCH]
 
-# Entities that exist only with this access, by platform and translation key.
+# Entities that exist only with one access, by platform and translation key.
 _ENTITIES_BY_ACCESS: Final = {
     Access.READ: {(Platform.SENSOR, "active_port"), (Platform.BINARY_SENSOR, "port_active")},
     Access.CONTROL: {(Platform.SELECT, "active_port"), (Platform.SWITCH, "port")},
@@ -48,13 +48,13 @@ async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> boo
         entry.async_on_unload(push.async_stop)
     _async_remove_entities_of_other_access(hass, entry)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
-    # After the entities, so that triggers never report a state before its entity shows it.
+    # Started after the entities, so that an entity shows a state before a trigger reports it.
     async_start_history(hass, entry)
     return True
 
 
 def _async_remove_entities_of_other_access(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
-    """Remove the entities from before the user changed the access."""
+    """Remove the entities that exist only with the access that is not selected."""
     [other] = set(Access) - {entry.data[CONF_ACCESS]}
     registry = er.async_get(hass)
     for entity in er.async_entries_for_config_entry(registry, entry.entry_id):

@@ -18,8 +18,8 @@ _DEFAULT_TITLE = "Ochno Operated"
 class SignedInAccount:
     """The account that the user signed in to.
 
-    `ids` has the account's id and the user's id, as far as they are known. The responses about
-    accounts are not confirmed, so the hubs help to recognise the account.
+    `ids` has the account's id and the user's id, in this order, without unknown ids. The vendor
+    does not document the response about accounts, so the hub ids are compared as well.
     """
 
     ids: list[str]
@@ -32,13 +32,17 @@ class SignedInAccount:
         known = {id_ for device in devices for _, id_ in device.identifiers}
         if known & self.hub_ids:
             return True
-        # One user can have several accounts, so the user's id only counts without any hubs.
+        # One user can have several accounts, so the second id counts only if one side has no hubs.
+        # `known` contains the account's device.
         ids = self.ids[:1] if len(known) > 1 and self.hub_ids else self.ids
         return entry.unique_id in ids
 
 
 async def async_identify_account(client: OperatedClient) -> SignedInAccount:
-    """Fetch the hubs, the account and the user. Raises OperatedError."""
+    """Identify the account of the client's tokens by its hubs, account and user.
+
+    Raises OperatedError.
+    """
     hub_list = await client.hubs()
     account = await _none_if_unsupported(client.account())
     user = await _none_if_unsupported(client.user())
@@ -53,7 +57,7 @@ async def async_identify_account(client: OperatedClient) -> SignedInAccount:
 
 
 async def _none_if_unsupported[ResponseT](response: Awaitable[ResponseT]) -> ResponseT | None:
-    """Return the response; None if the API does not offer it or its shape is unknown."""
+    """Return the response; None for 403, 404 or a response with an unexpected structure."""
     try:
         return await response
     except OperatedForbiddenError, OperatedResponseError:

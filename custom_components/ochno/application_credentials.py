@@ -25,7 +25,7 @@ async def async_get_description_placeholders(hass: HomeAssistant) -> dict[str, s
     """Return the placeholders of the credentials dialog."""
     redirect_uri = MY_AUTH_CALLBACK_PATH
     if "my" not in hass.config.components:
-        # Home Assistant then uses the browser's address, which is not known here.
+        # Without My Home Assistant, it is the address in the browser, which is not known here.
         with suppress(NoURLAvailableError):
             redirect_uri = get_url(hass, prefer_external=True) + AUTH_CALLBACK_PATH
     return {

@@ -1,7 +1,6 @@
 """Cloudhook: the public address of a webhook through Nabu Casa.
 
-The cloud component is imported only where it is set up, because its requirements are not
-installed elsewhere.
+The cloud component is imported only if it is loaded, because its requirements may not be installed.
 """
 
 from collections.abc import Callable
@@ -17,7 +16,7 @@ def _is_cloud_loaded(hass: HomeAssistant) -> bool:
 def async_listen_connection_change(
     hass: HomeAssistant, action: Callable[[object], None]
 ) -> CALLBACK_TYPE:
-    """Call the action when Nabu Casa connects or disconnects; return a function that stops that."""
+    """Call the action when Nabu Casa connects or disconnects; return a function to stop."""
     if not _is_cloud_loaded(hass):
         return lambda: None
     from homeassistant.components import cloud  # noqa: PLC0415

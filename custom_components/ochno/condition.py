@@ -75,7 +75,7 @@ class HubStateCondition(HubCondition):
 
 
 class RoomInUseCondition(HubStateCondition):
-    """Condition that a laptop is plugged in."""
+    """Condition that a room is in use: a laptop is plugged in."""
 
     _key = "in_use"
 
@@ -104,7 +104,7 @@ class LaptopConnectedCondition(HubCondition):
 
 
 class PortActiveCondition(HubCondition):
-    """Condition that a selected port is active, or any, or none."""
+    """Condition on the active port: the selected port, any port, or with `none` no port."""
 
     _options_schema = BEHAVIOR_OPTION | PORT_OR_NONE_OPTION
 
@@ -114,7 +114,7 @@ class PortActiveCondition(HubCondition):
         selected = selected_port(self._options)
         if active is None:
             return
-        # The entity of any port can show that no port is active.
+        # With the option `none`, the target can be the entity of any port.
         ports = snapshot.hub.ports if selected == 0 else ()
         keys = [key for port in ports for key in active_port_keys(port.number)]
         if target.includes(snapshot, "active_port", *keys):

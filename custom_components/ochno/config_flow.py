@@ -136,7 +136,7 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
 
     @override
     async def async_step_authorize_rejected(self, data: None = None) -> ConfigFlowResult:
-        """Abort with the reason for which the sign-in failed."""
+        """Abort with the reason why the sign-in failed."""
         match self.external_data["error"]:
             case "access_denied":
                 return self.async_abort(reason="access_denied")
@@ -205,7 +205,7 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
         client = OperatedClient(async_get_clientsession(self.hass), self._server, token_source)
         granted = granted_scopes(token)
         try:
-            # Only a response that names its scopes can show that one of them is missing.
+            # A token response without scopes says nothing about the granted access.
             if (
                 self._access is Access.CONTROL
                 and "hubs:read" in granted
@@ -262,7 +262,10 @@ _USER_SCHEMA = probatio.Schema(
 
 
 def _base_url(text: str) -> str | None:
-    """Return a base URL: https, or http on this machine; None if the text is not one."""
+    """Return the base URL without a trailing slash: https, or http with a loopback host.
+
+    None for any other text.
+    """
     try:
         url = URL(text.strip())
     except ValueError:

@@ -15,7 +15,11 @@ STAGING: Final = "https://staging.ochno.com"
 
 
 class PushState(StrEnum):
-    """State of instant updates: active, or the reason for polling."""
+    """State of instant updates, which are webhook deliveries: active, or the reason for polling.
+
+    NO_URL: no public https URL. REFUSED: the vendor rejected the subscription (401 or 403).
+    FAILING: another error, or a missed delivery.
+    """
 
     ACTIVE = "active"
     OFF = "off"
@@ -25,7 +29,7 @@ class PushState(StrEnum):
 
 
 class Access(StrEnum):
-    """Access that the user granted to Home Assistant."""
+    """Access that the user granted to Home Assistant. Control needs the scope `hubs:write`."""
 
     READ = "read"
     CONTROL = "control"

@@ -29,8 +29,8 @@ from .problems import (
 
 # Seconds that the optimistic state lasts without a confirmation.
 COMMAND_TIMEOUT: Final = 10
-# Seconds between the requests for confirmation. The first one comes too early to confirm, but it
-# returns the active port from before the command.
+# Seconds between the requests for confirmation; the last one repeats. The first request is too
+# early for a confirmation, but it updates the previous port.
 CONFIRM_INTERVALS: Final = (0, 0.5, 0.5, 1, 2)
 
 
@@ -51,8 +51,9 @@ class _PendingCommands:
     """The unfinished commands of one hub, oldest first.
 
     The cloud applies a command some time after it accepted it. Until then it reports the previous
-    port, which does not contradict the command. A third port means that somebody pressed a button
-    in the room. The first report is an exception, because the known port may be outdated.
+    port, which does not contradict the command. A report of any other port contradicts it: somebody
+    pressed a button in the room. The first report never contradicts a command, because the port
+    that was known before it may be stale.
     """
 
     def __init__(self, reported_port: int | None) -> None:
@@ -82,7 +83,7 @@ class _PendingCommands:
         self._commands.remove(command)
 
     def handle_report(self, hub: Hub, request: int) -> None:
-        """Mark the commands as done that a report confirms or contradicts."""
+        """Mark the commands that a report confirms or contradicts as done."""
         before, active = self.reported_port, hub.active_port
         self.reported_port = active
         sent = [
@@ -91,7 +92,7 @@ class _PendingCommands:
             if command.sent_after is not None and command.sent_after < request
         ]
         ports = [command.port for command in sent]
-        # If a later command returns to the previous port, that port confirms nothing yet.
+        # A report of the port that was active before does not confirm a later command for it.
         if active in ports and not (active == before and ports.index(active) > 0):
             done = sent[: ports.index(active) + 1]
         elif active != before and self._reported:
@@ -124,7 +125,10 @@ class OchnoControl:
         self._pending: dict[str, _PendingCommands] = {}
 
     def hub(self, hub_id: str) -> Hub:
-        """Return a hub with the optimistic state of its pending commands."""
+        """Return a hub with the optimistic state of its pending commands.
+
+        Raises KeyError if the hub is not in the account.
+        """
         hub = self._coordinator.data[hub_id]
         pending = self._pending.get(hub_id)
         if pending is None or (port := pending.optimistic_port) is None:
@@ -132,9 +136,11 @@ class OchnoControl:
         return hub.with_active_port(port)
 
     async def async_set_active_port(self, hub_id: str, port: int) -> None:
-        """Activate a port, 0 for none; return when the cloud reports it or a button was pressed.
+        """Activate a port, 0 for none; return when the cloud reports it or a button press.
 
-        The port is shown as active immediately. Raises HomeAssistantError if that fails.
+        The port is shown as active immediately, for 10 seconds at most. Raises
+        ServiceValidationError if the hub has no such port, and HomeAssistantError if the command
+        fails or is not confirmed in time.
         """
         hub = self._coordinator.data[hub_id]
         if not 0 <= port <= len(hub.ports):
@@ -158,6 +164,7 @@ class OchnoControl:
                 async_delete_issue(self._hass, self._entry, "control_scope_missing")
                 await self._async_confirm(hub_id, command)
         except (TimeoutError, OperatedError, OAuth2TokenRequestBaseError) as err:
+            # The port was active before the command, which no report distinguishes.
             if isinstance(err, TimeoutError) and pending.reported_port == port:
                 return
             if isinstance(err, OperatedUnauthorizedError):
@@ -180,7 +187,7 @@ class OchnoControl:
                 async with asyncio.timeout(next(intervals)):
                     await command.done.wait()
                     return
-            # The next poll reports an error that lasts.
+            # A persistent error is reported by the next poll.
             with suppress(OperatedError, OAuth2TokenRequestBaseError):
                 try:
                     await self._coordinator.async_refresh_hub(hub_id)

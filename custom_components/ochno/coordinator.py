@@ -35,7 +35,8 @@ POLL_INTERVAL: Final = timedelta(seconds=30)
 # Enough to recognise the problem in a list of malformed items.
 _MAX_MALFORMED_LOGGED: Final = 5
 
-# Called with a hub as reported and the number of the request that reported it.
+# Called with a hub that a poll, a single request or a delivery reported, and with its request
+# number.
 type ReportListener = Callable[[Hub, int], None]
 
 
@@ -47,11 +48,12 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
 
     - `changed`: ids of the hubs that changed or left. If the account became available or
       unavailable, all ids.
-    - `changed_by_poll`: ids of the hubs whose ports a poll found changed.
+    - `changed_by_poll`: ids of the hubs whose ports changed in this poll.
 
-    `hubs_by_presence` counts the hubs that are online (True), offline (False) or do not report
-    it (None). `last_request` is the number of the last request that began; a response that is
-    older than the newest applied request is discarded.
+    `hubs_by_connectivity` counts the hubs that are online (True), offline (False) or do not
+    report their connectivity (None). `last_poll` is the UTC time of the last successful poll.
+    `last_request` is the number of the last request that began. A response that is older than the
+    newest applied request is discarded.
     """
 
     config_entry: ConfigEntry
@@ -65,7 +67,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self.devices = OchnoDevices(hass, entry)
         self.changed: set[str] = set()
         self.changed_by_poll: set[str] = set()
-        self.hubs_by_presence: Counter[bool | None] = Counter()
+        self.hubs_by_connectivity: Counter[bool | None] = Counter()
         self.last_poll: datetime | None = None
         self.last_request = 0
         self._spaces = SpaceNames(client)
@@ -83,14 +85,15 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self.changed, self.changed_by_poll = set(), set()
         request = self._begin_request()
         try:
-            # Once an hour without the ETag, because its meaning is not documented.
+            # Send no ETag once an hour, because the vendor does not document what it covers.
             earlier = None if self._spaces.update_due else self._hub_list
             hub_list = await self.client.hubs(earlier)
             hubs = await self._async_add_details(hub_list.hubs)
             if earlier is None or hub_list is not earlier:
                 await self._spaces.async_update(hubs.values())
         except (OperatedUnauthorizedError, OAuth2TokenRequestReauthError) as err:
-            # For the second error alone, Home Assistant would not mark the entities unavailable.
+            # Without this, Home Assistant would start the reauthentication for
+            # OAuth2TokenRequestReauthError, but leave the entities available.
             raise ConfigEntryAuthFailed(
                 translation_domain=DOMAIN, translation_key="unauthorized"
             ) from err
@@ -106,7 +109,11 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         return self._apply_poll(hubs, request, complete=not hub_list.malformed)
 
     def _apply_poll(self, hubs: dict[str, Hub], request: int, *, complete: bool) -> dict[str, Hub]:
-        """Update devices and bookkeeping for the hubs of a poll; return the hubs to show."""
+        """Apply a poll: update the devices, the changed hubs and the report listeners.
+
+        Returns the new `data`. A hub with a newer response keeps it. `complete` is False if the
+        list had malformed items.
+        """
         self._applied_poll = request
         self._applied = {
             hub_id: applied for hub_id, applied in self._applied.items() if applied > request
@@ -125,7 +132,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             hub_id for hub_id in changed & known.keys() if known[hub_id].ports != hubs[hub_id].ports
         }
         if self.changed:
-            self.hubs_by_presence = Counter(hub.online for hub in hubs.values())
+            self.hubs_by_connectivity = Counter(hub.online for hub in hubs.values())
         for hub_id in self._report_listeners.keys() & reported.keys() - newer_ids:
             self._report_listeners[hub_id](reported[hub_id], request)
         return hubs
@@ -153,7 +160,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         async_update_response_issue(self.hass, self.config_entry, understood=not hub_list.malformed)
         logged = self._hub_list.malformed if self._hub_list else ()
         for problem in sorted(set(hub_list.malformed) - set(logged))[:_MAX_MALFORMED_LOGGED]:
-            LOGGER.warning("%s: skipped a hub that could not be read: %s", self.name, problem)
+            LOGGER.warning("%s: skipped a hub that could not be parsed: %s", self.name, problem)
 
     @callback
     @override
@@ -192,8 +199,8 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
 
     @callback
     def async_update_hub_listeners(self, *hub_ids: str) -> None:
-        """Call the listeners of these hubs, then those of the account."""
-        # A listener may call this method while an update is in progress.
+        """Call the listeners of these hubs, if any, then those of the account."""
+        # A listener may call this method while an update is in progress. Restore its changes.
         outer = self.changed, self.changed_by_poll
         self.changed, self.changed_by_poll = set(hub_ids), set()
         self.async_update_listeners()
@@ -206,12 +213,15 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         if interval == self.update_interval:
             return
         self.update_interval = interval
-        # After a failure, the next poll may follow a Retry-After of the server.
+        # After a failure, the scheduled time may come from a Retry-After of the server.
         if self.last_update_success:
             self._schedule_refresh()
 
     async def async_refresh_hub(self, hub_id: str) -> None:
-        """Fetch one hub. Raises OperatedError and the errors of a token refresh."""
+        """Fetch one hub, if it is still in `data`. A stale response is discarded.
+
+        Raises OperatedError and the errors of a token refresh.
+        """
         request = self._begin_request()
         hub = await self.client.hub(hub_id)
         newest = max(self._applied_poll, self._applied.get(hub_id, 0))
@@ -220,7 +230,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
 
     @callback
     def async_merge_state(self, hub_id: str, changes: dict[str, JSON]) -> None:
-        """Apply the changed state of a delivery."""
+        """Apply the changed state keys of a delivery. Raises KeyError for an unknown hub."""
         self._apply_report(self.data[hub_id].with_state(changes), self._begin_request())
 
     def _begin_request(self) -> int:
@@ -228,12 +238,12 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         return self.last_request
 
     def _apply_report(self, hub: Hub, request: int) -> None:
-        """Replace one hub by a newer report."""
+        """Replace one hub with a newer report."""
         self._applied[hub.id] = request
         known, self.data[hub.id] = self.data[hub.id], hub
         if listener := self._report_listeners.get(hub.id):
             listener(hub, request)
         if known != hub:
-            self.hubs_by_presence.subtract((known.online,))
-            self.hubs_by_presence.update((hub.online,))
+            self.hubs_by_connectivity.subtract((known.online,))
+            self.hubs_by_connectivity.update((hub.online,))
             self.async_update_hub_listeners(hub.id)

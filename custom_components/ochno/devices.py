@@ -23,7 +23,10 @@ GONE_AFTER: Final = 5
 
 
 def account_identifier(entry: ConfigEntry) -> str:
-    """Return the identifier of the account's device. Hub ids come from the cloud; this does not."""
+    """Return the identifier of the account's device.
+
+    It is the entry id, because an id from the cloud could equal a hub id.
+    """
     return entry.entry_id
 
 
@@ -33,7 +36,7 @@ def hub_id_of_device(device: dr.AnyDeviceEntry) -> str:
 
 
 class OchnoDevices:
-    """Devices of one account. Contains the ids of the hubs that have a device."""
+    """Devices of one account. `hub_id in devices` is True if the hub has a device."""
 
     def __init__(self, hass: HomeAssistant, entry: ConfigEntry) -> None:
         self._hass = hass
@@ -66,7 +69,10 @@ class OchnoDevices:
 
     @callback
     def async_update(self, hubs: Mapping[str, Hub], space_names: Mapping[str, str]) -> None:
-        """Register new hubs, and update the devices whose attributes changed."""
+        """Register new hubs, and update the devices whose attributes changed.
+
+        `space_names` has the name of each space by its id.
+        """
         registry = dr.async_get(self._hass)
         for hub in hubs.values():
             area = next((space_names[id_] for id_ in hub.space_ids if id_ in space_names), None)
@@ -102,9 +108,9 @@ class OchnoDevices:
 
     @callback
     def async_remove_missing(self, hubs: Mapping[str, Hub]) -> set[str]:
-        """Count one complete list, and remove the devices of hubs that were missing long enough.
+        """Count the hubs that are missing from a complete list; return the removed hub ids.
 
-        Returns the ids of the removed hubs.
+        The device of a hub is removed after `GONE_AFTER` lists in a row without the hub.
         """
         removed = set[str]()
         if not self._registered.keys() - hubs.keys():
@@ -117,7 +123,11 @@ class OchnoDevices:
                 continue
             self._missing[hub_id] += 1
             if self._missing[hub_id] >= GONE_AFTER:
-                LOGGER.info("%s: hub %s has left the account", self._entry.title, device.name)
+                LOGGER.info(
+                    "%s: hub %s is no longer in the account; its device is removed",
+                    self._entry.title,
+                    device.name,
+                )
                 registry.async_remove_device(device.id)
                 self._missing.pop(hub_id)
                 self._registered.pop(hub_id, None)

@@ -28,7 +28,7 @@ _ROOM_SYSTEM_PORT: Final = "room_system_port"
 class OchnoEntityDescription(EntityDescription):
     """Description of an entity of a hub.
 
-    `access`: the entity only exists with this access; None means with any. `available_offline`:
+    `access`: the entity only exists with this access; None means with both. `available_offline`:
     the entity stays available while the hub is offline. `disabled_above_many_hubs`: the entity is
     disabled by default in an account with more than `MANY_HUBS` hubs.
     """
@@ -70,7 +70,7 @@ class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
 
 
 class OchnoActivePortEntity(OchnoHubEntity):
-    """The active port: a select, or with read-only access a sensor."""
+    """Base class of the entities for the active port: a select, or a sensor (read access)."""
 
     _unrecorded_attributes = frozenset({_DEFAULT_PORT, _ROOM_SYSTEM_PORT})
 
@@ -92,7 +92,7 @@ class OchnoActivePortEntity(OchnoHubEntity):
     @property
     @override
     def extra_state_attributes(self) -> Mapping[str, int | None]:
-        """Return the ports that automations can activate by default."""
+        """Return the default port and the room system's port; None if unknown or not used."""
         hub = self.hub
         return {_DEFAULT_PORT: hub.default_port, _ROOM_SYSTEM_PORT: hub.fixed_port}
 
@@ -104,7 +104,7 @@ def async_add_hub_entities[DescriptionT: OchnoEntityDescription](
     descriptions_fn: Callable[[Hub], Iterable[DescriptionT]],
     entity_class: Callable[[OchnoData, str, DescriptionT], Entity],
 ) -> None:
-    """Add the entities that the hubs support, now and when a hub reports something new.
+    """Add the entities that the hubs support, now and when a hub reports a new value.
 
     If the device of a hub was removed, its entities are added again when the hub returns.
     """

@@ -22,9 +22,9 @@ type HubValues = Mapping[str, bool | int]
 class HubSnapshot:
     """The known values of one hub.
 
-    `current` has the values now. An offline hub has only `connectivity`. A hub has no values
-    while it is not in the account, the account is unavailable, or the entry is not loaded.
-    `previous` has the last known values from before.
+    `current` has the values of this update. An offline hub has only `connectivity`. A hub has no
+    values while it is not in the account, the account is unavailable, or the entry is not loaded.
+    `previous` has, for each key, the last known value before this update.
     """
 
     entry_id: str
@@ -33,7 +33,7 @@ class HubSnapshot:
     current: HubValues
 
     def changed_to(self, key: str, value: bool) -> bool:
-        """Return whether a value was known to be the opposite before and has this value now."""
+        """Return whether a boolean changed to `value`. False if the earlier value is unknown."""
         return self.previous.get(key) is (not value) and self.current.get(key) is value
 
     def device(self, hass: HomeAssistant) -> dr.DeviceEntry | None:
@@ -69,7 +69,7 @@ def async_start_history(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
                 current=_values(hub) if hub else {},
             )
             updated.append(snapshots[hub_id])
-        # A command that caused the change continues first, before an automation can react.
+        # Deferred, so that the command that caused the change continues before automations react.
         hass.loop.call_soon(async_dispatcher_send, hass, SIGNAL_HUBS_UPDATED, updated)
 
     @callback

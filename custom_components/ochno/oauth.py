@@ -1,4 +1,4 @@
-"""OAuth2 dialect of Ochno Operated.
+"""OAuth2 implementation for Ochno Operated.
 
 "The vendor's document" is *Custom Ochno Operated OAuth2 integrations (beta)*.
 """
@@ -69,8 +69,9 @@ class OchnoImplementation(AuthImplementation):
     async def async_resolve_external_data(self, external_data: Any) -> Token:
         """Exchange the authorization code for tokens.
 
-        The result contains the redirect URI. The refresh must send the same one, and Home
-        Assistant cannot always determine it then.
+        The result has `expires_at` in Unix seconds, and the redirect URI. The refresh must send
+        the same URI, and Home Assistant cannot always determine it at that time. Raises
+        UnknownTokenResponseError without a refresh token.
         """
         token = await super().async_resolve_external_data(external_data)
         if "refresh_token" not in token:
@@ -97,9 +98,9 @@ class OchnoImplementation(AuthImplementation):
     async def _token_request(self, data: dict[str, str]) -> Token:
         """Send a request to the token endpoint; return the token fields of the response.
 
-        Raises OAuth2TokenRequestReauthError only if the vendor rejects the grant. Errors of a
-        proxy or firewall raise OAuth2TokenRequestTransientError, because they are no reason to
-        sign in again.
+        Raises OAuth2TokenRequestReauthError only for a 400 or 401 that can come from the vendor.
+        Other errors, for example of a firewall, raise OAuth2TokenRequestTransientError or
+        OAuth2TokenRequestConnectionError, because they are no reason to sign in again.
         """
         form = {**data, "client_id": self.client_id, "client_secret": self.client_secret}
         try:
@@ -107,7 +108,7 @@ class OchnoImplementation(AuthImplementation):
                 self.token_url,
                 data=form,
                 timeout=_TIMEOUT,
-                # A redirect would send the client secret to another host.
+                # A redirect could send the client secret to another host.
                 allow_redirects=False,
             ) as response:
                 body = await read_body(response)
@@ -116,7 +117,7 @@ class OchnoImplementation(AuthImplementation):
         except (aiohttp.ClientError, TimeoutError) as err:
             raise OAuth2TokenRequestConnectionError(domain=DOMAIN) from err
         try:
-            # Python rejects integers of thousands of digits, but not floats.
+            # Python rejects integers of thousands of digits. seconds_from_now reads floats only.
             answer = json.loads(body, parse_int=float)
         except ValueError, RecursionError:
             answer = None
@@ -130,7 +131,7 @@ class OchnoImplementation(AuthImplementation):
 
 
 def granted_scopes(token: Token) -> frozenset[str]:
-    """Return the scopes of a token response. Separators can be spaces or commas."""
+    """Return the scopes that a token response names, separated by spaces or commas."""
     return frozenset(str(token.get("scope", "")).replace(",", " ").split())
 
 
@@ -142,7 +143,10 @@ def _endpoints(server: str) -> AuthorizationServer:
 
 
 def _is_refusal(answer: object) -> bool:
-    """Return whether the body of a 400 or 401 is an error of the vendor, and a permanent one."""
+    """Return whether the body of a 400 or 401 can be a permanent error of the vendor.
+
+    The vendor does not document its errors, so a body that is not JSON counts too.
+    """
     if answer is None:
         return True
     if not isinstance(answer, dict):
@@ -175,7 +179,10 @@ def _is_header_safe(value: object) -> bool:
 
 
 def _lifetime(*candidates: object) -> int:
-    """Return the lifetime in seconds from the first candidate that is in the future."""
+    """Return the lifetime of the access token in seconds, from 60 to 86,400.
+
+    The first valid positive candidate counts; without one, the lifetime is an hour.
+    """
     for value in candidates:
         if (seconds := seconds_from_now(value)) is not None and seconds > 0:
             return int(min(max(seconds, _MIN_LIFETIME), _MAX_LIFETIME))

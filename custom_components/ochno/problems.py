@@ -1,4 +1,4 @@
-"""Errors and repair issues: the problems that the user is told about."""
+"""Errors and repair issues that the user sees."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -23,7 +23,7 @@ from .operated.errors import (
 )
 from .operated.models import Hub
 
-# Responses of an unknown shape must last this long before a repair issue is created.
+# A repair issue is created when responses have been invalid for this time.
 UNKNOWN_SHAPE_ISSUE_AFTER: Final = timedelta(days=1)
 # Limits in seconds for the Retry-After of the server.
 MIN_RETRY_AFTER: Final = 30
@@ -37,7 +37,7 @@ _UNKNOWN_SHAPE_SINCE: Final[HassKey[dict[str, datetime]]] = HassKey(f"{DOMAIN}_u
 
 @callback
 def async_create_issue(hass: HomeAssistant, entry: ConfigEntry, key: str) -> None:
-    """Create a repair issue for a problem that lasts until somebody solves it."""
+    """Create the repair issue `key`, one of `_ISSUES`. It stays until it is deleted."""
     ir.async_create_issue(
         hass,
         DOMAIN,
@@ -67,7 +67,7 @@ def async_delete_issues(hass: HomeAssistant, entry: ConfigEntry) -> None:
 def async_update_response_issue(
     hass: HomeAssistant, entry: ConfigEntry, *, understood: bool
 ) -> None:
-    """Create the issue about unknown responses after a day of them; delete it when they end."""
+    """Create the issue about invalid responses after one day; delete it after a valid response."""
     since = hass.data.setdefault(_UNKNOWN_SHAPE_SINCE, {})
     now = dt_util.utcnow()
     if understood:
@@ -86,7 +86,10 @@ def error_summary(err: BaseException) -> str:
 
 
 def update_failed(err: OperatedError) -> UpdateFailed:
-    """Return the error of a failed poll, with the time to wait before the next one."""
+    """Return the error of a failed poll.
+
+    After a rate limit, it has the seconds to wait before the next poll, from 30 to 3,600.
+    """
     placeholders: dict[str, str] | None = None
     retry_after: float | None = None
     match err:

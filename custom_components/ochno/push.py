@@ -1,7 +1,6 @@
 """Instant updates: the webhook subscription of one config entry.
 
-Polling continues with or without a subscription. An error of the subscription is not an error of
-the integration.
+Polling continues with or without a subscription. Subscription errors do not fail the config entry.
 """
 
 import asyncio
@@ -38,9 +37,10 @@ EXTEND_INTERVAL: Final = timedelta(minutes=60)
 RETRY_INTERVALS: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 60, 360))
 # The delivery of a change that a poll found may still arrive within this time.
 DELIVERY_GRACE_PERIOD: Final = timedelta(seconds=10)
+# Seconds.
 STOP_TIMEOUT: Final = 8
 _POLLING_REASONS: Final = {
-    PushState.NO_URL: "there is no https address that the internet can reach",
+    PushState.NO_URL: "there is no public https URL",
     PushState.FAILING: "a change was not delivered",
 }
 _GONE: Final = (
@@ -101,7 +101,8 @@ class OchnoPush:
             await self._async_save()
         self.webhook.async_register(self._webhook_id)
         if self._subscription_id is not None:
-            # Left behind by a crash. Its verification token is lost.
+            # The subscription is from before a crash, and its verification token is lost.
+            # Accept only deliveries without a token.
             self.webhook.accept("")
         for stop_listening in (
             self._hass.bus.async_listen(EVENT_CORE_CONFIG_UPDATE, self._start_maintenance),
@@ -136,7 +137,7 @@ class OchnoPush:
 
     @callback
     def _handle_coordinator_update(self) -> None:
-        """Await the deliveries of polled changes; retry when the cloud is available again."""
+        """Expect a delivery for each change that a poll found; retry after an outage."""
         if self.state is PushState.ACTIVE:
             for hub_id in self._coordinator.changed_by_poll - self._awaited_deliveries.keys():
                 self._awaited_deliveries[hub_id] = async_call_later(
@@ -173,7 +174,7 @@ class OchnoPush:
                 async_delete_issue(self._hass, self._entry, "push_refused")
                 interval = EXTEND_INTERVAL
             if self._stopped:
-                # The run took longer than the stop could wait.
+                # async_stop timed out while this run was in progress.
                 with suppress(Exception):
                     await self._async_unsubscribe()
                 return
@@ -202,7 +203,7 @@ class OchnoPush:
         return PushState.FAILING if self._delivery_missed else PushState.ACTIVE
 
     async def _async_unsubscribe(self) -> None:
-        """End the subscription. It is forgotten only when the server confirms that it is gone."""
+        """End the subscription. Its id is kept until the server confirms that it is gone."""
         if self._subscription_id is None:
             return
         try:
@@ -226,7 +227,7 @@ class OchnoPush:
         )
 
     def _set_state(self, state: PushState, reason: str) -> None:
-        """Set the state, and log a change of it once."""
+        """Set the state; log it if it changed."""
         if state is self.state:
             return
         if state is PushState.ACTIVE:
@@ -248,7 +249,7 @@ class OchnoPush:
         )
 
     def _handle_delivery(self, hub_id: str) -> None:
-        """Stop waiting for the delivery of a hub; deliveries work."""
+        """Cancel the timer of a hub; after a missed delivery, set the state to active again."""
         if (cancel := self._awaited_deliveries.pop(hub_id, None)) is not None:
             cancel()
         if self._delivery_missed:

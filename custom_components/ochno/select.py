@@ -18,7 +18,7 @@ from .entity import (
 )
 from .operated.models import Hub
 
-# OchnoControl keeps the commands of one hub in order. Different hubs need no limit.
+# OchnoControl keeps the commands of one hub in order. Different hubs can be switched in parallel.
 PARALLEL_UPDATES = 0
 
 

@@ -1,4 +1,4 @@
-"""Sensors: the active port (with read-only access), hub diagnostics, and counts of the account."""
+"""Sensors: the active port (with read-only access), hub diagnostics, and the account."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ PARALLEL_UPDATES = 0
 
 @dataclass(frozen=True, kw_only=True)
 class OchnoSensorEntityDescription(OchnoEntityDescription, SensorEntityDescription):
-    """Description of a hub's sensor. `value_fn` returns None if the hub does not report it."""
+    """Description of a hub's sensor. `value_fn` returns None if it is not reported."""
 
     value_fn: Callable[[Hub], str | int | None]
 
@@ -85,14 +85,14 @@ ACCOUNT_SENSORS: tuple[OchnoAccountSensorEntityDescription, ...] = (
         translation_key="hubs_online",
         state_class=SensorStateClass.MEASUREMENT,
         entity_category=EntityCategory.DIAGNOSTIC,
-        value_fn=lambda data: data.coordinator.hubs_by_presence[True],
+        value_fn=lambda data: data.coordinator.hubs_by_connectivity[True],
     ),
     OchnoAccountSensorEntityDescription(
         key="hubs_offline",
         translation_key="hubs_offline",
         state_class=SensorStateClass.MEASUREMENT,
         entity_category=EntityCategory.DIAGNOSTIC,
-        value_fn=lambda data: data.coordinator.hubs_by_presence[False],
+        value_fn=lambda data: data.coordinator.hubs_by_connectivity[False],
     ),
     OchnoAccountSensorEntityDescription(
         key="instant_updates",

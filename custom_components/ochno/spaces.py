@@ -16,12 +16,12 @@ RETRY_INTERVAL: Final = timedelta(minutes=5)
 
 
 class SpaceNames:
-    """Cache of the space names. They only set the areas of devices, so errors are not urgent."""
+    """Names of the spaces by id. They are used only for areas, so an error does not fail a poll."""
 
     def __init__(self, client: OperatedClient) -> None:
         self.names: dict[str, str] = {}
         self._client = client
-        # Requested already. An id that no space has must not cause a request at each poll.
+        # Ids at the last request. An id without a name must not cause a request at each poll.
         self._requested_ids: set[str] = set()
         self._next_update = dt_util.utcnow()
 

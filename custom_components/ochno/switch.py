@@ -14,7 +14,7 @@ from .data import OchnoConfigEntry
 from .entity import OchnoEntityDescription, OchnoHubEntity, async_add_hub_entities
 from .operated.models import Hub
 
-# OchnoControl keeps the commands of one hub in order. Different hubs need no limit.
+# OchnoControl keeps the commands of one hub in order. Different hubs can be switched in parallel.
 PARALLEL_UPDATES = 0
 
 

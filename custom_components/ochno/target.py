@@ -45,7 +45,7 @@ PORT_OR_NONE_OPTION: Final = _port_option([NO_PORT, *_PORTS])
 
 
 class TargetConfigMixin:
-    """Validation of a trigger or condition that has a target and options."""
+    """Mixin that validates the target and the options of a trigger or condition."""
 
     _options_schema: ClassVar[OptionsSchema] = {}
 
@@ -71,16 +71,16 @@ def selected_port(options: ConfigType) -> int | None:
 
 
 def active_port_keys(number: int) -> tuple[str, str]:
-    """Return the keys of a port's entities for the active state, with either access."""
+    """Return the keys of a port's switch (control access) and binary sensor (read access)."""
     return f"port_{number}", f"port_{number}_active"
 
 
 class HubTarget:
-    """Resolved target of one automation.
+    """Resolved target of one trigger or condition.
 
     An automation can refer to single entities or to a whole hub. A whole hub is selected through
-    its device, or through the area, floor or label of the device. Then it does not matter which
-    of its entities are disabled or hidden.
+    its device, or through the area, floor or label of the device. Then its disabled and hidden
+    entities count too.
     """
 
     def __init__(self, hass: HomeAssistant, config: ConfigType) -> None:
@@ -96,7 +96,7 @@ class HubTarget:
         """Return whether the target includes one of a hub's entities, given by their keys.
 
         `direct_keys` only count if the target names these entities directly. The same applies to
-        the port of the room system, which is not a laptop.
+        the key of the room system's port, because no laptop is connected there.
         """
         unique_ids = {f"{snapshot.hub.id}_{key}" for key in keys}
         if not self._direct.isdisjoint(f"{snapshot.hub.id}_{key}" for key in direct_keys):

@@ -1,4 +1,4 @@
-"""Stored tokens of a config entry: refresh, storage, and the session that uses them."""
+"""Token storage and refresh of a config entry."""
 
 import asyncio
 from typing import Final, override
@@ -21,8 +21,8 @@ _TOKEN_LOCKS: Final[HassKey[dict[str, asyncio.Lock]]] = HassKey(f"{DOMAIN}_token
 def token_lock(hass: HomeAssistant, entry_id: str) -> asyncio.Lock:
     """Return the lock that protects the tokens of an entry while they are replaced.
 
-    The lock outlives a reload. A refresh from before the reload can then neither use a refresh
-    token twice nor overwrite newer tokens.
+    The lock is kept across a reload, so that a refresh from before the reload cannot use a
+    refresh token twice or overwrite newer tokens.
     """
     return hass.data.setdefault(_TOKEN_LOCKS, {}).setdefault(entry_id, asyncio.Lock())
 
@@ -31,7 +31,7 @@ def _token_store(hass: HomeAssistant, entry_id: str) -> Store[Token]:
     """Return the storage for the newest tokens of an entry.
 
     Home Assistant saves a changed config entry a second later. If it is killed before that, the
-    config entry has a refresh token that is used up. This file is written immediately.
+    config entry has a refresh token that was used already. This file is written immediately.
     """
     return Store(hass, 1, f"{DOMAIN}.{entry_id}.token", private=True, atomic_writes=True)
 
@@ -77,14 +77,14 @@ class OchnoSession(OAuth2Session):
     @property
     @override
     def valid_token(self) -> bool:
-        """Return False also for an access token that the API rejected before it expired."""
+        """Return whether the access token is usable: not expired, and not rejected by the API."""
         return super().valid_token and self.token["access_token"] != self._rejected_access_token
 
     async def async_get_access_token(self, rejected: str | None) -> str:
         """Return a valid access token that is not `rejected`.
 
         Concurrent callers share one refresh. The refresh continues if a caller is cancelled,
-        because the response with the new refresh token would be lost.
+        because otherwise the new refresh token would be lost. Raises OAuth2TokenRequestError.
         """
         if rejected is not None:
             self._rejected_access_token = rejected

@@ -43,8 +43,8 @@ class HubEvent:
     """A change of a hub for which a trigger may fire.
 
     `entity_keys` are the keys of the entities that show the change; the first one is reported in
-    the trigger variables. `direct_entity_keys` are keys of entities that show a summary of it, and
-    that only count if the target names them directly.
+    the trigger variables. `direct_entity_keys` are keys of entities that show a summary of the
+    change, for example `in_use`. They count only if the target names them directly.
     """
 
     snapshot: HubSnapshot
@@ -83,7 +83,7 @@ class HubTrigger(TargetConfigMixin, Trigger):
 
     @abstractmethod
     def _events(self, snapshot: HubSnapshot) -> Iterator[HubEvent]:
-        """Return the events in an update of a hub."""
+        """Return the events in an update of a hub, and update the state of the trigger."""
 
     def _handle_event(self, event: HubEvent, run_action: TriggerActionRunner) -> None:
         """Run the action for an event of a targeted hub."""
@@ -165,7 +165,8 @@ class ActivePortChangedTrigger(HubTrigger):
 class HubStateTrigger(HubTrigger):
     """Base class of the triggers for a boolean value of a hub, with the option `for`.
 
-    While the value is unknown, the time of `for` does not count. It starts again afterwards.
+    If the value becomes unknown, the timer of `for` is cancelled. It restarts from zero when the
+    value is known again.
     """
 
     _key: ClassVar[str]
@@ -174,6 +175,7 @@ class HubStateTrigger(HubTrigger):
     def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
         super().__init__(hass, config)
         self._timers: dict[str, CALLBACK_TYPE] = {}
+        # Hubs whose timer was cancelled because the value became unknown.
         self._interrupted_hub_ids: set[str] = set()
 
     @override
@@ -235,8 +237,8 @@ class HubStateTrigger(HubTrigger):
 class RoomTrigger(HubStateTrigger):
     """Base class of the triggers for a room that becomes in use or free.
 
-    A change of the room system's port also changes `in_use`, but nobody plugged in or left.
-    Therefore a laptop must have been plugged in or unplugged as well.
+    A change of the room system's port can also change `in_use`. Therefore the trigger fires only
+    if the same update reports a laptop that was plugged in or unplugged.
     """
 
     _options_schema = FOR_OPTION
@@ -251,13 +253,13 @@ class RoomTrigger(HubStateTrigger):
 
 
 class RoomInUseTrigger(RoomTrigger):
-    """Trigger for the first laptop of a hub that is plugged in."""
+    """Trigger that fires when the first laptop is plugged in to a hub."""
 
     _value = True
 
 
 class RoomFreeTrigger(RoomTrigger):
-    """Trigger for the last laptop of a hub that is unplugged."""
+    """Trigger that fires when the last laptop is unplugged from a hub."""
 
     _value = False
 

@@ -26,19 +26,21 @@ from .operated.values import JSON
 
 # Deliveries about one hub often arrive together. One fetch after this time covers them.
 FETCH_DELAY: Final = timedelta(seconds=1)
-# If more hubs are due, one list is fetched instead.
+# If more hubs must be fetched, the hub list is fetched instead.
 _MAX_SINGLE_FETCHES: Final = 4
+# Bytes.
 _MAX_BODY: Final = 256 * 1024
 # Limit for events that are not documented. The documented ones are always kept.
 _MAX_KEPT_EVENTS: Final = 10
+# Names of headers and query parameters, normalised.
 _TOKEN_NAMES: Final = ("verificationtoken", "xverificationtoken")
 
 
 class OchnoWebhook:
     """Webhook of one config entry.
 
-    `last_delivery` is the time of the last accepted delivery. `unapplied` has the last delivery
-    of each event that did not contain the state of a known hub; diagnostics show it.
+    `last_delivery` is the time of the last accepted delivery, None before it. `unapplied` has
+    the last delivery of each event that did not contain the state of a known hub, for diagnostics.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class OchnoWebhook:
         coordinator: OchnoCoordinator,
         on_delivery: Callable[[str], None],
     ) -> None:
-        """Call `on_delivery` with the hub id of each accepted delivery."""
+        """`on_delivery` is called with the hub id of each accepted delivery about a known hub."""
         self.last_delivery: datetime | None = None
         self.unapplied: dict[str | None, JSON] = {}
         self._hass = hass
@@ -77,7 +79,7 @@ class OchnoWebhook:
         webhook.async_unregister(self._hass, self._webhook_id)
 
     def accept(self, verification_token: str | None) -> None:
-        """Accept deliveries with this verification token, or without one; None drops all."""
+        """Accept deliveries that contain this verification token or none. None drops all."""
         self._verification_token = verification_token
 
     def async_stop(self) -> None:
@@ -153,7 +155,7 @@ class OchnoWebhook:
             await self._coordinator.async_refresh()
             return
         for hub_id in due:
-            # The next poll reports an error that lasts.
+            # A persistent error is reported by the next poll.
             with suppress(OperatedError, OAuth2TokenRequestBaseError):
                 await self._coordinator.async_refresh_hub(hub_id)
 

@@ -1,6 +1,7 @@
 """Client for the REST API of Ochno Operated.
 
-A request is repeated only once, with a renewed access token, after the server rejected the token.
+If the server rejects the access token (401), the token is renewed and the request is repeated once.
+No other request is repeated.
 """
 
 import asyncio
@@ -25,8 +26,8 @@ from .errors import (
 from .models import Account, Hub, HubList, Space, User, read_spaces
 from .values import JSON, as_object, decode, identifier, seconds_from_now
 
-# Returns an access token. The argument is the token that the server just rejected with 401, which
-# must be renewed, or None. May raise errors of its own; the client does not catch them.
+# Returns an access token. The argument is the token that the server rejected with 401; None if none
+# was rejected. May raise errors of its own; the client does not catch them.
 type TokenSource = Callable[[str | None], Awaitable[str]]
 
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
@@ -52,7 +53,7 @@ class OperatedClient:
         self._token_source = token_source
 
     async def get(self, path: str) -> JSON:
-        """Fetch the JSON at a path without interpreting it."""
+        """Return the decoded JSON of a path."""
         body, _ = await self._request("GET", path)
         return decode(body)
 
@@ -85,9 +86,10 @@ class OperatedClient:
         return Hub.from_json({**hub, "id": hub_id})
 
     async def hub_details(self, hub_ids: Iterable[str]) -> dict[str, Hub | OperatedError]:
-        """Fetch several hubs one by one; return each hub, or the error of its request.
+        """Fetch several hubs, one request each, at most four at a time.
 
-        A rejected token or a rate limit concerns all hubs, so these errors are raised.
+        Returns the hub or the error of its request, by hub id. A rejected token or a rate limit
+        concerns all hubs, so these errors are raised.
         """
         limit = asyncio.Semaphore(_MAX_CONCURRENT_DETAILS)
 
@@ -114,7 +116,8 @@ class OperatedClient:
     async def set_active_port(self, hub_id: str, port: int) -> None:
         """Request another active port, 0 for none. Requires the scope `hubs:write`.
 
-        The cloud applies the change some time after it responded.
+        `port` is a number from 0 to the number of ports. The cloud applies the change some time
+        after the response.
         """
         await self._request("PUT", f"{hub_path(hub_id)}/state", {"activeport": port})
 
@@ -139,13 +142,13 @@ class OperatedClient:
         await self._request("PATCH", _subscription_path(subscription_id))
 
     async def unsubscribe(self, subscription_id: str) -> None:
-        """End a subscription."""
+        """End a subscription. Raises OperatedStatusError 404 or 410 if it has expired."""
         await self._request("DELETE", _subscription_path(subscription_id))
 
     async def _request(
         self, method: str, path: str, json: JSON = None, etag: str | None = None
     ) -> tuple[bytes, str | None]:
-        """Return the body and the ETag of the response; None if it has no ETag."""
+        """Send a request; return the body and the ETag of the response, None without an ETag."""
         token = await self._token_source(None)
         try:
             return await self._send(method, path, json, etag, token)
@@ -158,7 +161,7 @@ class OperatedClient:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         if etag is not None:
             headers["If-None-Match"] = etag
-        # The path is encoded already. Another normalisation could change an id.
+        # The path is encoded already. yarl must not normalise it again, which could change an id.
         url = URL(f"{self._server}{path}", encoded=True)
         try:
             async with self._session.request(
@@ -167,7 +170,7 @@ class OperatedClient:
                 json=json,
                 headers=headers,
                 timeout=REQUEST_TIMEOUT,
-                # A redirect would send the token to another host.
+                # A redirect could send the token to another host.
                 allow_redirects=False,
                 middlewares=(_disable_retry,),
             ) as response:
@@ -178,7 +181,7 @@ class OperatedClient:
 
 
 def hub_path(hub_id: str) -> str:
-    """Return the path of one hub."""
+    """Return the URL-encoded path of one hub."""
     return f"/api/hubs/v1/{quote(hub_id, safe='')}"
 
 
@@ -189,7 +192,7 @@ def _subscription_path(subscription_id: str) -> str:
 async def _disable_retry(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Convert the errors after which aiohttp would repeat a GET or PUT by itself."""
+    """Middleware that disables aiohttp's own retry of GET and PUT."""
     try:
         return await handler(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as err:
@@ -197,7 +200,7 @@ async def _disable_retry(
 
 
 async def read_body(response: aiohttp.ClientResponse) -> bytes:
-    """Read the body. Raises OperatedResponseError if it is longer than 32 MiB."""
+    """Read the body. Raises OperatedResponseError if it is larger than 32 MiB."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
@@ -207,7 +210,7 @@ async def read_body(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _etag(response: aiohttp.ClientResponse) -> str | None:
-    """Return the ETag header; None without one that can be sent back."""
+    """Return the ETag header; None if it is missing or not ASCII."""
     etag = response.headers.get("ETag")
     return etag if etag and etag.isascii() else None
 

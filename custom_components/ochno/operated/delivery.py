@@ -17,11 +17,11 @@ EVENTS: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """One event of a hub. The hub is named by its id, its serial number, or both.
+    """One event of a hub, which is identified by its id, its serial number, or both.
 
     `new_state` has the changed keys of the hub's state; None if the event has none.
     `verification_tokens` are the subscription tokens found in the body. The vendor does not
-    document whether it returns them. `raw` is the decoded body.
+    document whether deliveries contain them. `raw` is the decoded body.
     """
 
     event: str | None
@@ -33,7 +33,7 @@ class Delivery:
 
     @classmethod
     def from_body(cls, body: bytes) -> Self:
-        """Read the body of a delivery. The vendor's Content-Type is not reliable.
+        """Parse the body of a delivery. Its Content-Type is ignored, because it is not reliable.
 
         All fields but `raw` are empty if the body is not an object. Raises OperatedResponseError
         if the body is not JSON.

@@ -11,11 +11,11 @@ class OperatedError(Exception):
 
 
 class OperatedConnectionError(OperatedError):
-    """The server was not reached, or the response did not arrive completely and in time."""
+    """The server could not be reached, or the response was incomplete or timed out."""
 
 
 class OperatedUnauthorizedError(OperatedError):
-    """The access token was rejected (401), and a renewed one too."""
+    """The access token was rejected (401), also after a renewal."""
 
 
 class OperatedForbiddenError(OperatedError):
@@ -23,7 +23,7 @@ class OperatedForbiddenError(OperatedError):
 
 
 class OperatedStatusError(OperatedError):
-    """The server responded with another HTTP status than 2xx."""
+    """The server responded with a status other than 2xx."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -46,4 +46,4 @@ class OperatedRateLimitError(OperatedStatusError):
 
 
 class OperatedResponseError(OperatedError):
-    """The response is not JSON, or not of the documented shape."""
+    """The response is not JSON, or has an unexpected structure."""

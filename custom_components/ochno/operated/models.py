@@ -1,8 +1,8 @@
 """Data models of the Ochno Operated API.
 
-The API sends only relevant values, so every key can be missing. A value that is missing or has an
-unexpected type is None. Only a value without which an object is unusable raises an error: a hub
-without an id, or a list that is not a list.
+The API omits keys, so any key can be missing. A value that is missing or has an unexpected type is
+None. Parsing raises OperatedResponseError only for an object without a required id, or if a list or
+an object has another JSON type.
 """
 
 from collections.abc import Iterable
@@ -30,14 +30,17 @@ from .values import (
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """The organisation account that the user selected when signing in."""
+    """The organisation account that the user selected when signing in.
+
+    `name` is None if the API does not send it.
+    """
 
     id: str
     name: str | None
 
     @classmethod
     def from_json(cls, json: JSON) -> Self:
-        """Read `GET /api/accounts/v1`: an object, or a list with one object.
+        """Parse `GET /api/accounts/v1`: an object, or a list with one object.
 
         Raises OperatedResponseError unless it contains exactly one account with an id.
         """
@@ -51,28 +54,31 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """The user who signed in. `id` is None without the scope `sub`."""
+    """The user who signed in. `id` is None without the scope `sub`, `name` without `email`."""
 
     id: str | None
     name: str | None
 
     @classmethod
     def from_json(cls, json: JSON) -> Self:
-        """Read `GET /identity/oauth/v2/userinfo`. Raises OperatedResponseError."""
+        """Parse `GET /identity/oauth/v2/userinfo`.
+
+        Raises OperatedResponseError if it is not an object.
+        """
         user = as_object(json)
         return cls(id=text(user.get("sub")), name=text(user.get("name")))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """A space, which is a room."""
+    """A space (room)."""
 
     id: str
     name: str
 
     @classmethod
     def from_json(cls, json: JSON) -> Self | None:
-        """Read one item of `GET /api/spaces/v1`; None if it has no id or no name."""
+        """Parse one item of `GET /api/spaces/v1`; None if it has no id or no name."""
         if not isinstance(json, dict):
             return None
         id_, name = text(json.get("id")), text(json.get("name"))
@@ -83,8 +89,8 @@ class Space:
 class Port:
     """One upstream USB-C port; `number` starts at 1.
 
-    `connected`: a device is plugged in. `active`: the port owns the room's devices. None means
-    unknown.
+    `connected`: a device is plugged in. `active`: the room's screen, camera and microphone are
+    connected to this port. None means unknown.
     """
 
     number: int
@@ -94,7 +100,10 @@ class Port:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Connection:
-    """One of the hub's own USB connections, for example `usb1`."""
+    """A USB connection inside the hub, for example `usb1`. The laptop ports are `Port` objects.
+
+    `type` and `direction` are words of the vendor; their values are not documented.
+    """
 
     name: str
     connected: bool | None
@@ -107,11 +116,14 @@ class Hub:
     """A hub (USB-C switch) and its state. None means that the hub did not report the value.
 
     `online` is the vendor's `presence`: the hub's connection to the cloud, not room occupancy.
-    `active_port` starts at 1; 0 means that no port is active. `ports` is empty if the hub did not
-    report them. `over_temperature` is the vendor's `otp`; only `"normal"` is documented.
-    `room_system` tells whether the room's video conference system (MTR) takes part; it is
-    attached to `room_system_port`. `has_state` is False if a list came without the hub's state.
-    `raw` is the hub as JSON, encoded because that takes a fifth of the memory.
+    `active_port` starts at 1; 0 means that no port is active. It can exceed the number of ports.
+    `ports[n - 1]` is port n; `ports` is empty if the hub did not report them. The first of
+    `space_ids` that has a name is the room. `over_temperature` is the vendor's `otp`; only
+    `"normal"` is documented. `room_system`: the video conference system (MTR, Microsoft Teams
+    Rooms) is enabled. It is connected to `room_system_port`; like `default_port`, 0 means none.
+    `external_room_system`, `room_system_sync` and `admin_mode` are the vendor's `externalmtr`,
+    `mtrsync` and `adminmode`. `has_state` is False without a state, as in some lists. `raw` is
+    the hub as encoded JSON, which needs a fifth of the memory of the decoded object.
     """
 
     id: str
@@ -138,7 +150,7 @@ class Hub:
 
     @classmethod
     def from_json(cls, json: JSON) -> Self:
-        """Read a hub of `GET /api/hubs/v1` or `GET /api/hubs/v1/{id}`.
+        """Parse a hub of `GET /api/hubs/v1` or `GET /api/hubs/v1/{id}`.
 
         Raises OperatedResponseError if it is not an object, has no usable id, or if its `data`,
         `state` or `config` is not an object.
@@ -178,14 +190,18 @@ class Hub:
         )
 
     def with_state(self, changes: dict[str, JSON]) -> Hub:
-        """Return the hub with a `newState` merged in. Missing keys keep their values."""
+        """Return the hub with the changed state keys of a delivery merged in."""
         hub = as_object(decode(self.raw))
         data = as_object(hub.get("data"))
         state = {**as_object(data.get("state")), **changes}
         return Hub.from_json({**hub, "data": {**data, "state": state}})
 
     def merged_with(self, newer: Hub) -> Hub:
-        """Return the hub with a newer response merged in. Missing keys keep their values."""
+        """Return the hub with a newer response merged in.
+
+        Keys missing at the top level or in `data` keep their values. `state` and `config` are
+        replaced as a whole.
+        """
         old, new = as_object(decode(self.raw)), as_object(decode(newer.raw))
         data = {**as_object(old.get("data")), **as_object(new.get("data"))}
         return Hub.from_json({**old, **new, "data": data})
@@ -199,11 +215,11 @@ class Hub:
         )
 
     def port(self, number: int) -> Port | None:
-        """Return a port by its number, which starts at 1."""
+        """Return a port by its number, which starts at 1; None if there is none."""
         return self.ports[number - 1] if 1 <= number <= len(self.ports) else None
 
     def connection(self, name: str) -> Connection | None:
-        """Return a USB connection by its name."""
+        """Return a USB connection by its name; None if there is none."""
         return next((item for item in self.connections if item.name == name), None)
 
     @property
@@ -219,17 +235,20 @@ class Hub:
 
     @property
     def overheating(self) -> bool | None:
-        """Whether the hub reports another temperature state than normal."""
+        """Whether the hub reports a temperature state other than normal; None if it is unknown."""
         return None if self.over_temperature is None else self.over_temperature != "normal"
 
     @property
     def fixed_port(self) -> int | None:
-        """The number of the room system's port, if the room system takes part."""
+        """The number of the room system's port; None if it is unknown or not enabled."""
         return self.room_system_port if self.room_system else None
 
     @property
     def in_use(self) -> bool | None:
-        """Whether a device is connected to a port other than the room system's."""
+        """Whether a device is connected to a port other than the room system's.
+
+        None if that is unknown, for example if the hub reports no ports.
+        """
         connected = [port.connected for port in self.ports if port.number != self.fixed_port]
         if any(connected):
             return True
@@ -251,10 +270,11 @@ class HubList:
 
     @classmethod
     def from_body(cls, body: bytes, etag: str | None = None, earlier: Self | None = None) -> Self:
-        """Read `GET /api/hubs/v1`.
+        """Parse `GET /api/hubs/v1`.
 
-        An unchanged hub is the same object as in the earlier list, and so is an unchanged list.
-        Raises OperatedResponseError if the body is not a list, or if no hub in it can be read.
+        Returns `earlier` itself if the body is unchanged. An unchanged hub is the same object as
+        in `earlier`. Of a duplicate id, the first hub counts. Raises OperatedResponseError if the
+        body is not a list, or if all items of a non-empty list are malformed.
         """
         digest = sha256(body).digest()
         if earlier and earlier.digest == digest:
@@ -282,12 +302,12 @@ def _unchanged_hub(json: JSON, known: dict[str, Hub]) -> Hub | None:
 
 
 def read_spaces(json: JSON) -> tuple[Space, ...]:
-    """Read `GET /api/spaces/v1`. Raises OperatedResponseError if it is not a list."""
+    """Parse `GET /api/spaces/v1`. Raises OperatedResponseError if it is not a list."""
     return tuple(space for item in as_list(json) if (space := Space.from_json(item)) is not None)
 
 
 def _active_port(state: dict[str, JSON]) -> int | None:
-    """Read `active`. Without the key, no port is active, unless the state is missing too."""
+    """Return the active port: 0 without the key `active`, None without a state or if invalid."""
     if (active := state.get("active")) is None:
         return 0 if state else None
     return port_number(active)
@@ -315,7 +335,7 @@ def _connections(json: JSON) -> Iterable[Connection]:
         connection = value or {}
         yield Connection(
             name=name,
-            # null means that nothing is connected.
+            # null or an empty object means that nothing is connected.
             connected=boolean(connection.get("connected")) if connection else False,
             type=text(connection.get("type")),
             direction=text(connection.get("direction")),

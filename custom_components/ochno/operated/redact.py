@@ -19,7 +19,7 @@ _VENDOR_KEYS: Final = {
     "type",
     "unit",
 }
-_VENDOR_TEXT: Final = re.compile(
+_HARMLESS_TEXT: Final = re.compile(
     # a number, perhaps with its unit
     r"[-+]?\d{1,4}([.,]\d{1,3})?\s?[%°a-zA-Z]{0,3}"
     r"|true|false|on|off|yes|no|in|out|none|null|unknown|normal|low|high|critical|idle|charging|full"
@@ -34,8 +34,9 @@ _MAX_DEPTH: Final = 12
 def redact(json: JSON, key: str = "", depth: int = 0) -> JSON:
     """Return JSON of the same structure without values that identify a person, room or device.
 
-    Numbers, booleans and the vendor's own words are kept. Other strings, keys that are not field
-    names, and levels below `_MAX_DEPTH` are replaced.
+    Booleans, and numbers and words from the vendor's vocabulary such as `charging`, are kept,
+    unless their key is an identifying one. Other strings, keys that are not field names, and
+    levels deeper than `_MAX_DEPTH` are replaced. `key` and `depth` are for the recursion.
     """
     if depth > _MAX_DEPTH:
         return REDACTED
@@ -56,6 +57,6 @@ def _is_harmless(value: JSON, key: str) -> bool:
         return True
     if isinstance(value, str):
         return key in _VENDOR_KEYS or (
-            not _IDENTIFYING_KEY.search(key) and _VENDOR_TEXT.fullmatch(value) is not None
+            not _IDENTIFYING_KEY.search(key) and _HARMLESS_TEXT.fullmatch(value) is not None
         )
     return not _IDENTIFYING_KEY.search(key)

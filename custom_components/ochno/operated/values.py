@@ -16,9 +16,9 @@ from .errors import OperatedResponseError
 
 type JSON = bool | int | float | str | list[JSON] | dict[str, JSON] | None
 
-# The largest known room has 10 ports. A longer list is not a list of ports.
+# The largest known hub has 10 ports. A much longer list is not a list of ports.
 MAX_PORTS: Final = 64
-# Home Assistant and the log show these texts. The vendor's names are shorter.
+# Limit for texts in the user interface and the log. The vendor's names are shorter.
 _MAX_TEXT_LENGTH: Final = 200
 
 
@@ -51,7 +51,7 @@ def _number(digits: str) -> int | float | None:
 
 
 def encode(json: JSON) -> bytes:
-    """Encode JSON. Documents that are nested too deeply for orjson are supported."""
+    """Encode JSON as UTF-8, also if it is nested too deeply for orjson."""
     try:
         return orjson.dumps(json)
     except orjson.JSONEncodeError:
@@ -125,12 +125,12 @@ def texts(json: JSON) -> list[str]:
 
 
 def boolean(json: JSON) -> bool | None:
-    """Return a boolean. The API also uses the numbers 0 and 1."""
+    """Return a boolean or an integer as a boolean, because the API also uses 0 and 1."""
     return bool(json) if isinstance(json, (bool, int)) else None
 
 
 def port_number(json: JSON) -> int | None:
-    """Return a port number from 0 (no port) to MAX_PORTS."""
+    """Return a port number from 0 (no port) to MAX_PORTS; None for any other value."""
     if isinstance(json, bool) or not isinstance(json, int) or not 0 <= json <= MAX_PORTS:
         return None
     return json
@@ -139,8 +139,8 @@ def port_number(json: JSON) -> int | None:
 def seconds_from_now(value: object) -> float | None:
     """Return a duration in seconds, from a float, a numeric string, or a date.
 
-    A date is ISO 8601 or an internet date (RFC 5322), in UTC if it has no time zone. The result
-    is negative for a date in the past.
+    A date is ISO 8601 or an internet date (RFC 5322). Without a time zone, it is UTC. The result
+    is negative for a date in the past, and None for any other value.
     """
     if not isinstance(value, float | str):
         return None
