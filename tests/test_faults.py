@@ -30,9 +30,9 @@ from .simulator import Fault, SimHub, Simulator
 pytestmark = pytest.mark.timeout(300)
 
 HOUR = 3600
-# Seconds after which everything but a subscription was retried.
+# Seconds within which the integration retries everything except a subscription.
 RETRY_PERIOD = 200
-# Seconds after which a subscription was extended or retried.
+# Seconds within which the integration extends or retries a subscription.
 SUBSCRIPTION_PERIOD = 67 * 60
 
 type InjectFault = Callable[[], Awaitable[None]]
@@ -206,7 +206,7 @@ class Operation:
 
 
 class ConfigFlow(Operation):
-    """The sign-in page redirects the browser to Home Assistant."""
+    """Return of the browser from the sign-in page to Home Assistant."""
 
     @override
     async def prepare(self) -> None:
@@ -228,7 +228,7 @@ class ConfigFlow(Operation):
 
 
 class Setup(Operation):
-    """Home Assistant sets up the entry."""
+    """Setup of the entry by Home Assistant."""
 
     @override
     async def prepare(self) -> None:
@@ -254,7 +254,7 @@ class Setup(Operation):
 
 
 class Poll(Operation):
-    """The coordinator polls all hubs."""
+    """Poll of all hubs by the coordinator."""
 
     @override
     async def prepare(self) -> None:
@@ -282,7 +282,7 @@ class Poll(Operation):
 
 
 class Command(Operation):
-    """The user selects another active port."""
+    """Command of the user that selects another active port."""
 
     access = "control"
 
@@ -316,7 +316,7 @@ class Command(Operation):
 
 
 class Push(Operation):
-    """The integration subscribes, extends the subscription, or receives a delivery."""
+    """New subscription, extension of a subscription, or delivery."""
 
     @override
     async def prepare(self) -> None:
@@ -372,7 +372,7 @@ class Push(Operation):
 
 
 class Unload(Push):
-    """Home Assistant unloads the entry."""
+    """Unload of the entry by Home Assistant."""
 
     @override
     async def run(self) -> str:

@@ -41,7 +41,8 @@ TOKEN_FAULTS = [
     Fault.reset(),
 ]
 TOKEN_REJECTED = Fault.status(401)
-# No list without some of the hubs: five of them in a row would rightly remove devices.
+# Lists with only some of the hubs are left out, because five in a row would correctly remove
+# devices.
 API_FAULTS = [*TOKEN_FAULTS, Fault.truncated(), TOKEN_REJECTED, Fault.body("[]")]
 
 
@@ -72,7 +73,7 @@ class SoakTest:
             self.lose_next_token_response = False
             return await Fault.truncated().handle(request, handler, wait)
         fault = self.rng.choice(TOKEN_FAULTS if is_token_request else API_FAULTS)
-        # A second rejection would rightly ask the user to sign in.
+        # After a second rejection, the user would correctly have to sign in again.
         if self.rng.random() >= FAULT_PROBABILITY or (
             self.token_rejected and fault is TOKEN_REJECTED
         ):
@@ -154,7 +155,7 @@ class SoakTest:
         self.collect_figures()
 
     def collect_figures(self) -> None:
-        """Count the requests, search for secrets, and free the memory of both."""
+        """Count the requests, search for secrets, and delete all records of both."""
         home = self.home
         for request in home.simulator.requests:
             path = re.sub(r"(hubs|subscriptions)/v1/.+", r"\1/v1/{id}", request.path)

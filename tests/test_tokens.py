@@ -1,4 +1,4 @@
-"""Tests of the stored tokens: refresh, concurrent requests, errors, restart and removal."""
+"""Tests of the stored tokens: refresh, concurrent requests, errors, new sign-ins and removal."""
 
 import asyncio
 from datetime import timedelta
@@ -6,13 +6,14 @@ import gc
 import logging
 import time
 from typing import Any
+from unittest.mock import patch
 
 from aiohttp import web
 import pytest
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 
-from .home import HUBS_PATH, TOKEN_PATH, Home
+from .home import HUBS_PATH, TOKEN_PATH, Home, Step
 from .oauth import (
     CALLBACK_URL,
     TOKEN_LIFETIME,
@@ -76,6 +77,12 @@ async def start_unload_during_refresh(home: Home, held: HeldResponse) -> asyncio
     for _ in range(20):
         await asyncio.sleep(0)
     return unload
+
+
+async def reconfigure_during_poll(home: Home) -> Step:
+    """Complete the reconfigure flow without waiting for the poll that is held."""
+    with patch.object(home, "wait_until_idle"):
+        return await home.run_reconfigure_flow()
 
 
 async def restart_with_token(home: Home, token: dict[str, Any]) -> None:
@@ -381,6 +388,28 @@ async def test_unload_during_failing_refresh_logs_no_error(
     gc.collect()
     errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert errors == []
+
+
+async def test_reconfigure_during_refresh_keeps_tokens_of_new_sign_in(home: Home) -> None:
+    home.simulator.settings.token_lifetime = 100
+    await home.link_account()
+    held = HeldResponse()
+    home.simulator.add_fault("POST", TOKEN_PATH, held.fault)
+    home.fire_time_changed(100)
+    await held.received.wait()
+    old_token = stored_token(home)
+    reconfigure = asyncio.create_task(reconfigure_during_poll(home))
+    for _ in range(300):
+        await asyncio.sleep(0)
+    held.release.set()
+    step = await reconfigure
+    await home.wait_until_idle()
+    assert step["reason"] == "reconfigure_successful"
+    assert stored_token(home)["access_token"] != old_token["access_token"]
+    # The simulator rejects a refresh token that has been replaced.
+    await home.poll(5)
+    assert home.state("sensor", "Boardroom", "active_port") == "1"
+    assert home.hass.config_entries.flow.async_progress() == []
 
 
 async def test_kill_after_refresh_keeps_refreshed_tokens(home: Home, entry: ConfigEntry) -> None:
