@@ -143,7 +143,7 @@ async def test_valid_server_opens_its_sign_in_page(
         *("http://operated.ochno.com", "http://192.168.1.5", "http://[::2]", "http://0.0.0.0"),
         *("http://localhost.example.org", "http://127.0.0.1.example.org"),
         *("https://anna@example.org", "https://anna:secret@example.org", "https://:x@example.org"),
-        *("https://example.org?a=1", "https://example.org/#a"),
+        *("https://example.org?a=1", "https://example.org/#a", "https://xn--"),
     ],
 )
 async def test_invalid_or_insecure_server_shows_form_error(home: CheckedHome, entered: str) -> None:

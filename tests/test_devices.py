@@ -129,6 +129,32 @@ async def test_device_area_is_set_from_space_only_at_creation(
     assert hub_area(home, "Boardroom") == "Boardroom"
 
 
+async def test_device_area_removed_by_user_is_not_set_again_when_space_returns(
+    home: Home, entry: ConfigEntry
+) -> None:
+    hub = home.simulator.hub("Boardroom")
+    device = hub_device(home, hub)
+    assert device is not None
+    dr.async_get(home.hass).async_update_device(device.id, area_id=None)
+    space_ids = hub.space_ids
+    for hub.space_ids in ([], space_ids):
+        await home.poll()
+        await home.advance_time(3601)
+    assert hub_area(home, "Boardroom") is None
+
+
+async def test_device_area_set_by_user_before_space_is_known_stays(home: Home) -> None:
+    home.simulator.add_fault("GET", "/api/spaces/v1", Fault.status(500))
+    await home.link_account()
+    device = hub_device(home, home.simulator.hub("Boardroom"))
+    assert device is not None
+    attic = ar.async_get(home.hass).async_create("Attic")
+    dr.async_get(home.hass).async_update_device(device.id, area_id=attic.id)
+    await home.advance_time(400)
+    assert hub_area(home, "Boardroom") == "Attic"
+    assert hub_area(home, "Workshop") == "Workshop"
+
+
 async def test_hub_changes_update_device_but_not_name_and_area_from_user(
     home: Home, entry: ConfigEntry
 ) -> None:

@@ -493,3 +493,30 @@ async def test_entry_removed_during_refresh_leaves_no_token_file(
     held.release.set()
     await home.wait_until_idle()
     assert storage_keys(hass_storage, entry) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"version": 99, "minor_version": 1, "data": {}},
+        {"version": 1, "minor_version": 1, "data": []},
+        {"version": 1, "minor_version": 1, "data": {"access_token": "lost", "webhook_id": 1}},
+    ],
+    ids=["empty", "newer version", "list", "missing keys"],
+)
+async def test_unusable_storage_files_are_ignored_at_setup(
+    home: Home, entry: ConfigEntry, hass_storage: dict[str, Any], content: dict[str, Any]
+) -> None:
+    token = stored_token(home)
+    await home.hass.config_entries.async_unload(entry.entry_id)
+    for key in (f"ochno.{entry.entry_id}", f"ochno.{entry.entry_id}.token"):
+        hass_storage[key] = {"key": key, **content}
+    await home.hass.config_entries.async_setup(entry.entry_id)
+    await home.wait_until_idle()
+    assert entry.state is ConfigEntryState.LOADED
+    assert stored_token(home) == token
+    assert port_1_connected(home) == "on"
+    # The next refresh replaces the file.
+    await home.advance_time(TOKEN_LIFETIME)
+    assert hass_storage[f"ochno.{entry.entry_id}.token"]["data"] == stored_token(home)

@@ -1,8 +1,10 @@
 """Tests of the webhook: deliveries over HTTP, and the requests that follow them."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import datetime
 import json
+import logging
 from typing import Any, Literal
 
 import pytest
@@ -606,3 +608,42 @@ async def test_command_previous_port_delivered_stays_pending(home: Home, hub: Si
     await task
     assert active_port(home) == "2"
     assert home.state("binary_sensor", "Boardroom", "overheating") == "on"
+
+
+async def test_delivery_body_still_received_during_unload_is_dropped(
+    home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    [subscription] = home.simulator.subscriptions.active()
+    delivery = json.dumps(
+        {"event": STATE_CHANGE, "hubId": hub.id, "data": {"newState": {"active": 3}}}
+    )
+    started, unloaded = asyncio.Event(), asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield delivery[:10].encode()
+        started.set()
+        await unloaded.wait()
+        yield delivery[10:].encode()
+
+    request = asyncio.create_task(home.client.post(URL(subscription.webhook_url).path, data=body()))
+    await started.wait()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    await home.hass.config_entries.async_unload(home.entry.entry_id)
+    home.simulator.requests.clear()
+    unloaded.set()
+    assert (await request).status == 200
+    await home.advance_time(60)
+    assert home.simulator.requests == []
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_hub_response_with_part_of_state_keeps_other_values(home: Home, hub: SimHub) -> None:
+    path = f"{HUBS_PATH}/{hub.id}"
+    fault = Fault.body(json.dumps({"data": {"state": {"active": 2}}}))
+    home.simulator.add_fault("GET", path, fault, times=None)
+    await home.simulator.deliver(hub, "hub:con:change", {})
+    await home.advance_time(2)
+    assert active_port(home) == "2"
+    assert home.state("binary_sensor", "Boardroom", "port_1_connected") == "on"
+    assert home.state("binary_sensor", "Boardroom", "room_system") == "on"

@@ -6,7 +6,6 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.device_registry import AnyDeviceEntry
 
 from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER, Access
@@ -18,6 +17,7 @@ from .history import async_remove_history, async_start_history
 from .operated.client import OperatedClient
 from .problems import async_delete_issues
 from .push import OchnoPush, async_remove_push
+from .session import async_get_session
 from .tokens import OchnoSession, async_remove_tokens
 
 PLATFORMS: Final = [Platform.BINARY_SENSOR, Platform.SELECT, Platform.SENSOR, Platform.SWITCH]
@@ -33,7 +33,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> boo
     """Set up one Ochno Operated account."""
     session = await OchnoSession.async_create(hass, entry)
     client = OperatedClient(
-        async_get_clientsession(hass), entry.data[CONF_SERVER], session.async_get_access_token
+        async_get_session(hass), entry.data[CONF_SERVER], session.async_get_access_token
     )
     coordinator = OchnoCoordinator(hass, entry, client)
     await coordinator.async_config_entry_first_refresh()

@@ -24,7 +24,6 @@ from homeassistant.exceptions import (
     OAuth2TokenRequestBaseError,
     OAuth2TokenRequestReauthError,
 )
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.config_entry_oauth2_flow import (
     AbstractOAuth2FlowHandler,
     async_get_implementations,
@@ -52,6 +51,7 @@ from .operated.errors import (
     OperatedResponseError,
     OperatedUnauthorizedError,
 )
+from .session import async_get_session
 from .tokens import async_save_tokens, token_lock
 
 
@@ -202,7 +202,7 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
             access_token: str = token["access_token"]
             return access_token
 
-        client = OperatedClient(async_get_clientsession(self.hass), self._server, token_source)
+        client = OperatedClient(async_get_session(self.hass), self._server, token_source)
         granted = granted_scopes(token)
         try:
             # A token response without scopes says nothing about the granted access.
@@ -268,6 +268,8 @@ def _base_url(text: str) -> str | None:
     """
     try:
         url = URL(text.strip())
+        # An invalid international domain name raises only here.
+        url.host  # noqa: B018
     except ValueError:
         return None
     if (

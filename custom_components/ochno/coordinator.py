@@ -150,7 +150,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         return {
             hub_id: self.data.get(hub_id, hub).merged_with(hub)
             if isinstance(detail := details[hub_id], OperatedError)
-            else hub.merged_with(detail)
+            else self.data.get(hub_id, hub).merged_with(hub).merged_with(detail)
             for hub_id, hub in hubs.items()
         }
 

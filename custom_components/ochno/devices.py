@@ -15,9 +15,6 @@ from .operated.models import Hub
 MANUFACTURER: Final = "Ochno"
 PRODUCT_NAMES: Final = {"O-PC-4": "Power Conference 4"}
 
-# The attributes of a hub that its device shows, and the name of the suggested area.
-type _Registered = tuple[tuple[str | None, ...], str | None]
-
 # The device of a hub is removed after this number of complete lists without the hub.
 GONE_AFTER: Final = 5
 
@@ -53,8 +50,12 @@ class OchnoDevices:
             configuration_url=entry.data[CONF_SERVER],
         )
         self._account_device_id = account.id
-        # None for the devices that an earlier run registered.
-        self._registered: dict[str, _Registered | None] = dict.fromkeys(self._hub_devices(registry))
+        # The attributes that the device of a hub shows; None for devices of an earlier run.
+        self._registered: dict[str, tuple[str | None, ...] | None] = dict.fromkeys(
+            self._hub_devices(registry)
+        )
+        # New devices whose area is not known yet. All other areas are the user's choice.
+        self._area_pending: set[str] = set()
 
     def __contains__(self, hub_id: str) -> bool:
         return hub_id in self._registered
@@ -83,9 +84,12 @@ class OchnoDevices:
                 hub.firmware,
                 hub.hardware_version,
             )
-            if (before := self._registered.get(hub.id)) == (attributes, area):
+            assign_area = hub.id in self._area_pending and area is not None
+            if self._registered.get(hub.id) == attributes and not assign_area:
                 continue
-            self._registered[hub.id] = attributes, area
+            if hub.id not in self._registered and area is None:
+                self._area_pending.add(hub.id)
+            self._registered[hub.id] = attributes
             device = registry.async_get_or_create(
                 config_entry_id=self._entry.entry_id,
                 identifiers={(DOMAIN, hub.id)},
@@ -102,9 +106,11 @@ class OchnoDevices:
                 via_device_id=self._account_device_id,
             )
             # Home Assistant uses the suggested area only when it creates a device.
-            if before and not before[1] and area and not device.area_id:
-                area_id = ar.async_get(self._hass).async_get_or_create(area).id
-                registry.async_update_device(device.id, area_id=area_id)
+            if assign_area and area is not None:
+                self._area_pending.discard(hub.id)
+                if device.area_id is None:
+                    area_id = ar.async_get(self._hass).async_get_or_create(area).id
+                    registry.async_update_device(device.id, area_id=area_id)
 
     @callback
     def async_remove_missing(self, hubs: Mapping[str, Hub]) -> set[str]:
@@ -129,8 +135,7 @@ class OchnoDevices:
                     device.name,
                 )
                 registry.async_remove_device(device.id)
-                self._missing.pop(hub_id)
-                self._registered.pop(hub_id, None)
+                self.async_forget(hub_id)
                 removed.add(hub_id)
         return removed
 
@@ -139,3 +144,4 @@ class OchnoDevices:
         """Forget a hub whose device the user deletes."""
         self._registered.pop(hub_id, None)
         self._missing.pop(hub_id, None)
+        self._area_pending.discard(hub_id)

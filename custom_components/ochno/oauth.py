@@ -22,12 +22,12 @@ from homeassistant.exceptions import (
     OAuth2TokenRequestReauthError,
     OAuth2TokenRequestTransientError,
 )
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
 
 from .const import DOMAIN, PRODUCTION, Access
 from .operated.client import read_body
 from .operated.errors import OperatedResponseError
 from .operated.values import seconds_from_now
+from .session import async_get_session
 
 READ_SCOPES: Final = ("sub", "email", "hubs:read", "accounts:read")
 SCOPES: Final = {Access.READ: READ_SCOPES, Access.CONTROL: (*READ_SCOPES, "hubs:write")}
@@ -104,7 +104,7 @@ class OchnoImplementation(AuthImplementation):
         """
         form = {**data, "client_id": self.client_id, "client_secret": self.client_secret}
         try:
-            async with async_get_clientsession(self.hass).post(
+            async with async_get_session(self.hass).post(
                 self.token_url,
                 data=form,
                 timeout=_TIMEOUT,

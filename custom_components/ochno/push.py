@@ -29,6 +29,7 @@ from .operated.errors import (
     OperatedUnauthorizedError,
 )
 from .problems import async_create_issue, async_delete_issue, error_summary
+from .storage import async_load
 from .webhook import OchnoWebhook
 
 PUSH_POLL_INTERVAL: Final = timedelta(seconds=120)
@@ -56,6 +57,18 @@ class _StoredSubscription(TypedDict):
 
     webhook_id: str
     subscription_id: str | None
+
+
+async def _async_load(store: Store[_StoredSubscription]) -> _StoredSubscription | None:
+    """Load the storage file; None if it is missing or unusable."""
+    stored = await async_load(store)
+    if stored is None or not isinstance(webhook_id := stored.get("webhook_id"), str):
+        return None
+    subscription_id = stored.get("subscription_id")
+    return _StoredSubscription(
+        webhook_id=webhook_id,
+        subscription_id=subscription_id if isinstance(subscription_id, str) else None,
+    )
 
 
 def _subscription_store(hass: HomeAssistant, entry_id: str) -> Store[_StoredSubscription]:
@@ -94,7 +107,7 @@ class OchnoPush:
 
     async def async_start(self) -> None:
         """Register the webhook, and subscribe when Home Assistant has started."""
-        stored = await self._store.async_load()
+        stored = await _async_load(self._store)
         self._webhook_id = stored["webhook_id"] if stored else webhook.async_generate_id()
         self._subscription_id = stored["subscription_id"] if stored else None
         if stored is None:
@@ -288,6 +301,6 @@ def _state_after_error(err: Exception) -> PushState:
 async def async_remove_push(hass: HomeAssistant, entry_id: str) -> None:
     """Delete the cloudhook and the storage file of an entry that is removed."""
     store = _subscription_store(hass, entry_id)
-    if stored := await store.async_load():
+    if stored := await _async_load(store):
         await cloudhook.async_delete(hass, stored["webhook_id"])
     await store.async_remove()

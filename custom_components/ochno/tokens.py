@@ -14,6 +14,7 @@ from homeassistant.util.hass_dict import HassKey
 
 from .const import CONF_SERVER, DOMAIN
 from .oauth import OchnoImplementation, Token
+from .storage import async_load
 
 _TOKEN_LOCKS: Final[HassKey[dict[str, asyncio.Lock]]] = HassKey(f"{DOMAIN}_token_locks")
 
@@ -46,6 +47,14 @@ async def async_remove_tokens(hass: HomeAssistant, entry_id: str) -> None:
     await _token_store(hass, entry_id).async_remove()
 
 
+def _is_complete(token: Token) -> bool:
+    """Return whether stored tokens have everything that a request or a refresh needs."""
+    texts = ("access_token", "refresh_token", "redirect_uri")
+    return all(isinstance(token.get(key), str) for key in texts) and all(
+        isinstance(token.get(key), int | float) for key in ("expires_at", "expires_in")
+    )
+
+
 class OchnoSession(OAuth2Session):
     """OAuth2 session of one config entry."""
 
@@ -63,7 +72,8 @@ class OchnoSession(OAuth2Session):
         implementation = await async_get_config_entry_implementation(hass, entry)
         assert isinstance(implementation, OchnoImplementation)  # noqa: S101 - for the type checker
         implementation.set_server(entry.data[CONF_SERVER])
-        if (newest := await _token_store(hass, entry.entry_id).async_load()) is not None:
+        newest = await async_load(_token_store(hass, entry.entry_id))
+        if newest is not None and _is_complete(newest):
             hass.config_entries.async_update_entry(entry, data={**entry.data, "token": newest})
         return cls(hass, entry, implementation)
 

@@ -101,12 +101,15 @@ class OchnoWebhook:
 
     async def _handle_request(self, hass: HomeAssistant, webhook_id: str, request: Request) -> None:
         """Handle a delivery. The response is always 200 with an empty body."""
-        if (verification_token := self._verification_token) is None:
+        if self._verification_token is None:
             return
         try:
             delivery = Delivery.from_body(await _read_body(request))
         except (RequestPayloadError, OperatedResponseError) as err:
             LOGGER.debug("%s: dropped a delivery: %s", self._entry.title, err)
+            return
+        # The subscription may have ended while the body was read.
+        if (verification_token := self._verification_token) is None:
             return
         if not all(
             hmac.compare_digest(token.encode(errors="replace"), verification_token.encode())

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import formatdate
 import secrets
@@ -17,6 +17,7 @@ from .responses import ApiError, json_response
 from .settings import Settings
 
 CODE_LIFETIME = 60
+SESSION_COOKIE = "session"
 
 PARAMETERS = {
     "authorization_code": {
@@ -162,6 +163,9 @@ class OAuthServer:
             raise ApiError(401, "unauthorized", "A valid access token is needed.")
         if scope and scope not in grant.scopes:
             raise ApiError(403, "forbidden", f"The scope {scope} was not granted.")
+        if self._settings.session_cookie and (account_id := request.cookies.get(SESSION_COOKIE)):
+            grant = replace(grant, account_id=account_id)
+        request[SESSION_COOKIE] = grant.account_id
         return grant
 
     async def _get_userinfo(self, request: web.Request) -> web.Response:

@@ -59,6 +59,8 @@ class Settings:
 
     # REST. The delays follow the event loop's clock, which tests cannot freeze.
     accounts_form: Literal["object", "array"] = "object"
+    # Every response sets a session cookie, which overrides the access token of later requests.
+    session_cookie: bool = False
     list_state: bool = True
     etags: bool = True
     space_key: Literal["spaceId", "spaceIds"] = "spaceId"

@@ -16,7 +16,7 @@ from .control import ControlApi
 from .database import Database
 from .faults import Fault, FaultInjector, is_simulator_path
 from .hub import SimHub
-from .oauth import Application, OAuthServer
+from .oauth import SESSION_COOKIE, Application, OAuthServer
 from .responses import Handler, error_middleware
 from .rest import RestApi
 from .settings import Settings
@@ -235,6 +235,8 @@ class Simulator:
         self.requested_paths.add(record.path)
         self._received_secrets.update(record.secrets())
         response = await handler(request)
+        if self.settings.session_cookie and SESSION_COOKIE in request:
+            response.set_cookie(SESSION_COOKIE, request[SESSION_COOKIE])
         if request.transport is not None and not request.transport.is_closing():
             record.status = response.status
         return response

@@ -31,8 +31,8 @@ from .values import JSON, as_object, decode, identifier, seconds_from_now
 type TokenSource = Callable[[str | None], Awaitable[str]]
 
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
-# About ten times the size of a list of 3,000 hubs.
-_MAX_BODY: Final = 32 * 1024 * 1024
+# About five times the size of a list of 3,000 hubs.
+_MAX_BODY: Final = 16 * 1024 * 1024
 _MAX_CONCURRENT_DETAILS: Final = 4
 
 
@@ -200,7 +200,7 @@ async def _disable_retry(
 
 
 async def read_body(response: aiohttp.ClientResponse) -> bytes:
-    """Read the body. Raises OperatedResponseError if it is larger than 32 MiB."""
+    """Read the body. Raises OperatedResponseError if it is larger than 16 MiB."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
-from typing import Self
+from typing import Final, Self
 
 from .errors import OperatedResponseError
 from .values import (
@@ -26,6 +26,10 @@ from .values import (
     text,
     texts,
 )
+
+# Home Assistant enables at most 10,000 entities per config entry.
+_MAX_HUBS: Final = 10_000
+_MAX_MALFORMED: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,12 +203,16 @@ class Hub:
     def merged_with(self, newer: Hub) -> Hub:
         """Return the hub with a newer response merged in.
 
-        Keys missing at the top level or in `data` keep their values. `state` and `config` are
-        replaced as a whole.
+        Missing keys keep their values, also those of `data`, `state` and `config`.
         """
         old, new = as_object(decode(self.raw)), as_object(decode(newer.raw))
-        data = {**as_object(old.get("data")), **as_object(new.get("data"))}
-        return Hub.from_json({**old, **new, "data": data})
+        old_data, new_data = as_object(old.get("data")), as_object(new.get("data"))
+        parts: dict[str, JSON] = {
+            part: {**as_object(old_data.get(part)), **as_object(new_data.get(part))}
+            for part in ("state", "config")
+            if part in new_data
+        }
+        return Hub.from_json({**old, **new, "data": {**old_data, **new_data, **parts}})
 
     def with_active_port(self, number: int) -> Hub:
         """Return the hub with another active port; 0 for none."""
@@ -259,8 +267,8 @@ class Hub:
 class HubList:
     """The hubs of an account, by id.
 
-    `malformed` has an error message for each item that could not be read. `etag` is the response's
-    ETag header; None without one. `digest` is the SHA-256 of the body.
+    `malformed` has an error message for each item that could not be read, up to a limit. `etag`
+    is the response's ETag header; None without one. `digest` is the SHA-256 of the body.
     """
 
     hubs: dict[str, Hub]
@@ -274,7 +282,7 @@ class HubList:
 
         Returns `earlier` itself if the body is unchanged. An unchanged hub is the same object as
         in `earlier`. Of a duplicate id, the first hub counts. Raises OperatedResponseError if the
-        body is not a list, or if all items of a non-empty list are malformed.
+        body is not a list, is too long, or if all items of a non-empty list are malformed.
         """
         digest = sha256(body).digest()
         if earlier and earlier.digest == digest:
@@ -282,11 +290,15 @@ class HubList:
         known = earlier.hubs if earlier else {}
         hubs: dict[str, Hub] = {}
         malformed: list[str] = []
-        for position, item in enumerate(as_list(decode(body)), start=1):
+        items = as_list(decode(body))
+        if len(items) > _MAX_HUBS:
+            raise OperatedResponseError("list too long")
+        for position, item in enumerate(items, start=1):
             try:
                 hub = _unchanged_hub(item, known) or Hub.from_json(item)
             except OperatedResponseError as err:
-                malformed.append(f"item {position}: {err}")
+                if len(malformed) < _MAX_MALFORMED:
+                    malformed.append(f"item {position}: {err}")
             else:
                 hubs.setdefault(hub.id, hub)
         if malformed and not hubs:

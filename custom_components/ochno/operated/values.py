@@ -4,6 +4,7 @@ Most of the API's shape is inferred, so the readers accept any JSON. A value of 
 expected is read as None. Only `decode`, `as_object` and `as_list` raise errors.
 """
 
+from codecs import BOM_UTF8
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 import json as stdlib_json
@@ -25,16 +26,22 @@ _MAX_TEXT_LENGTH: Final = 200
 def decode(body: bytes) -> JSON:
     """Decode a JSON document.
 
-    A lone surrogate becomes U+FFFD, and a number out of range becomes None. Raises
-    OperatedResponseError if the body is not JSON.
+    A byte order mark is ignored. A lone surrogate becomes U+FFFD. A number out of range, NaN and
+    Infinity become None. Raises OperatedResponseError if the body is not JSON.
     """
+    body = body.removeprefix(BOM_UTF8)
     document: JSON
     try:
         try:
             document = orjson.loads(body)
         except orjson.JSONDecodeError:
-            # orjson rejects a whole list of hubs for one lone surrogate or huge number.
-            parsed = stdlib_json.loads(body.decode(), parse_int=_number, parse_float=_number)
+            # orjson rejects a whole list of hubs for one lone surrogate or number of this kind.
+            parsed = stdlib_json.loads(
+                body.decode(),
+                parse_int=_number,
+                parse_float=_number,
+                parse_constant=lambda _: None,
+            )
             utf_16 = stdlib_json.dumps(parsed, ensure_ascii=False).encode("utf-16", "surrogatepass")
             document = orjson.loads(utf_16.decode("utf-16", "replace"))
     except (ValueError, RecursionError) as err:

@@ -1,0 +1,36 @@
+"""HTTP session of the integration."""
+
+from typing import Final
+
+import aiohttp
+
+from homeassistant.const import EVENT_HOMEASSISTANT_CLOSE
+from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.helpers.aiohttp_client import async_create_clientsession
+from homeassistant.util.hass_dict import HassKey
+
+from .const import DOMAIN
+
+_SESSION: Final[HassKey[aiohttp.ClientSession]] = HassKey(f"{DOMAIN}_session")
+
+
+@callback
+def async_get_session(hass: HomeAssistant) -> aiohttp.ClientSession:
+    """Return a session that stores no cookies.
+
+    Home Assistant's shared session has one cookie jar. A session cookie of one account would be
+    sent with the requests of another account.
+    """
+    if (session := hass.data.get(_SESSION)) is None:
+        # The automatic clean-up would detach the session before an entry that is unloaded has
+        # ended its subscription.
+        session = hass.data[_SESSION] = async_create_clientsession(
+            hass, auto_cleanup=False, cookie_jar=aiohttp.DummyCookieJar()
+        )
+
+        @callback
+        def detach(_event: Event) -> None:
+            hass.data.pop(_SESSION).detach()
+
+        hass.bus.async_listen_once(EVENT_HOMEASSISTANT_CLOSE, detach)
+    return session
