@@ -11,10 +11,11 @@ from hypothesis import given, strategies as st
 import orjson
 import pytest
 
+from custom_components.ochno.operated.accounts import Account, User, read_spaces
 from custom_components.ochno.operated.client import OperatedClient
 from custom_components.ochno.operated.delivery import Delivery
 from custom_components.ochno.operated.errors import OperatedRateLimitError, OperatedResponseError
-from custom_components.ochno.operated.models import Account, Hub, HubList, User, read_spaces
+from custom_components.ochno.operated.models import Hub, HubList
 from custom_components.ochno.operated.values import JSON, as_object, decode, encode
 
 from ..strategies import (

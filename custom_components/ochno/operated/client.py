@@ -13,6 +13,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from .accounts import Account, Space, User, read_spaces
 from .delivery import EVENTS
 from .errors import (
     OperatedConnectionError,
@@ -23,7 +24,7 @@ from .errors import (
     OperatedStatusError,
     OperatedUnauthorizedError,
 )
-from .models import Account, Hub, HubList, Space, User, read_spaces
+from .models import Hub, HubList
 from .values import JSON, as_object, decode, identifier, seconds_from_now
 
 # Returns an access token. The argument is the token that the server rejected with 401; None if none

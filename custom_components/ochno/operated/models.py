@@ -1,4 +1,4 @@
-"""Data models of the Ochno Operated API.
+"""Data models of hubs.
 
 The API omits keys, so any key can be missing. A value that is missing or has an unexpected type is
 None. Parsing raises OperatedResponseError only for an object without a required id, or if a list or
@@ -30,63 +30,6 @@ from .values import (
 # Home Assistant enables at most 10,000 entities per config entry.
 _MAX_HUBS: Final = 10_000
 _MAX_MALFORMED: Final = 100
-
-
-@dataclass(frozen=True, kw_only=True)
-class Account:
-    """The organisation account that the user selected when signing in.
-
-    `name` is None if the API does not send it.
-    """
-
-    id: str
-    name: str | None
-
-    @classmethod
-    def from_json(cls, json: JSON) -> Self:
-        """Parse `GET /api/accounts/v1`: an object, or a list with one object.
-
-        Raises OperatedResponseError unless it contains exactly one account with an id.
-        """
-        if isinstance(json, list) and len(json) == 1:
-            json = json[0]
-        account = as_object(json)
-        if (id_ := text(account.get("id"))) is None:
-            raise OperatedResponseError("expected one account with an id")
-        return cls(id=id_, name=text(account.get("name")))
-
-
-@dataclass(frozen=True, kw_only=True)
-class User:
-    """The user who signed in. `id` is None without the scope `sub`, `name` without `email`."""
-
-    id: str | None
-    name: str | None
-
-    @classmethod
-    def from_json(cls, json: JSON) -> Self:
-        """Parse `GET /identity/oauth/v2/userinfo`.
-
-        Raises OperatedResponseError if it is not an object.
-        """
-        user = as_object(json)
-        return cls(id=text(user.get("sub")), name=text(user.get("name")))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Space:
-    """A space (room)."""
-
-    id: str
-    name: str
-
-    @classmethod
-    def from_json(cls, json: JSON) -> Self | None:
-        """Parse one item of `GET /api/spaces/v1`; None if it has no id or no name."""
-        if not isinstance(json, dict):
-            return None
-        id_, name = text(json.get("id")), text(json.get("name"))
-        return None if id_ is None or name is None else cls(id=id_, name=name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -311,11 +254,6 @@ def _unchanged_hub(json: JSON, known: dict[str, Hub]) -> Hub | None:
     id_ = json.get("id") if isinstance(json, dict) else None
     hub = known.get(id_) if isinstance(id_, str) else None
     return hub if hub and hub.raw == encode(json) else None
-
-
-def read_spaces(json: JSON) -> tuple[Space, ...]:
-    """Parse `GET /api/spaces/v1`. Raises OperatedResponseError if it is not a list."""
-    return tuple(space for item in as_list(json) if (space := Space.from_json(item)) is not None)
 
 
 def _active_port(state: dict[str, JSON]) -> int | None:

@@ -1,0 +1,69 @@
+"""Data models of accounts, users and spaces."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from .errors import OperatedResponseError
+from .values import JSON, as_list, as_object, text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """The organisation account that the user selected when signing in.
+
+    `name` is None if the API does not send it.
+    """
+
+    id: str
+    name: str | None
+
+    @classmethod
+    def from_json(cls, json: JSON) -> Self:
+        """Parse `GET /api/accounts/v1`: an object, or a list with one object.
+
+        Raises OperatedResponseError unless it contains exactly one account with an id.
+        """
+        if isinstance(json, list) and len(json) == 1:
+            json = json[0]
+        account = as_object(json)
+        if (id_ := text(account.get("id"))) is None:
+            raise OperatedResponseError("expected one account with an id")
+        return cls(id=id_, name=text(account.get("name")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """The user who signed in. `id` is None without the scope `sub`, `name` without `email`."""
+
+    id: str | None
+    name: str | None
+
+    @classmethod
+    def from_json(cls, json: JSON) -> Self:
+        """Parse `GET /identity/oauth/v2/userinfo`.
+
+        Raises OperatedResponseError if it is not an object.
+        """
+        user = as_object(json)
+        return cls(id=text(user.get("sub")), name=text(user.get("name")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """A space (room)."""
+
+    id: str
+    name: str
+
+    @classmethod
+    def from_json(cls, json: JSON) -> Self | None:
+        """Parse one item of `GET /api/spaces/v1`; None if it has no id or no name."""
+        if not isinstance(json, dict):
+            return None
+        id_, name = text(json.get("id")), text(json.get("name"))
+        return None if id_ is None or name is None else cls(id=id_, name=name)
+
+
+def read_spaces(json: JSON) -> tuple[Space, ...]:
+    """Parse `GET /api/spaces/v1`. Raises OperatedResponseError if it is not a list."""
+    return tuple(space for item in as_list(json) if (space := Space.from_json(item)) is not None)
