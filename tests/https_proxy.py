@@ -29,9 +29,9 @@ class HttpsProxy(AbstractResolver):
         self._target_port = target_port
         self._resolvable = True
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._trusted, self._untrusted = (
-            _create_certificate(folder / name) for name in ("good", "bad")
-        )
+        self._trusted, self._untrusted = (folder / name for name in _CERTIFICATES)
+        for name, certificate in _CERTIFICATES.items():
+            (folder / name).write_bytes(certificate)
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._port = 0
@@ -126,8 +126,8 @@ async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     writer.close()
 
 
-def _create_certificate(path: Path) -> Path:
-    """Write a self-signed certificate and its key to a file."""
+def _create_certificate() -> bytes:
+    """Return a self-signed certificate and its key as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
     public = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
@@ -143,12 +143,13 @@ def _create_certificate(path: Path) -> Path:
         .add_extension(public, critical=False)
         .sign(key, hashes.SHA256())
     )
-    path.write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
+    return certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
     )
-    return path
+
+
+# Created when the module is imported, because cryptography keeps the class `datetime` of its first
+# use, and that of freezegun exists only during a test.
+_CERTIFICATES: Final = {name: _create_certificate() for name in ("trusted", "untrusted")}

@@ -139,7 +139,13 @@ async def test_valid_server_opens_its_sign_in_page(
     "entered",
     [
         *("", " ", "not a server", "operated.ochno.com", "//example.org", "https://", "https://["),
-        *("https://example.org:99999", "ftp://example.org", "javascript:alert(1)", "/etc/passwd"),
+        *(
+            "https://xn--",
+            "https://example.org:99999",
+            "ftp://example.org",
+            "javascript:alert(1)",
+            "/etc/passwd",
+        ),
         *("http://operated.ochno.com", "http://192.168.1.5", "http://[::2]", "http://0.0.0.0"),
         *("http://localhost.example.org", "http://127.0.0.1.example.org"),
         *("https://anna@example.org", "https://anna:secret@example.org", "https://:x@example.org"),
@@ -202,18 +208,21 @@ async def test_new_entry_has_title_and_unique_id_of_selected_account(
     account = home.simulator.database.account("Second Organisation")
     assert (home.entry.title, home.entry.unique_id) == (account.name, account.id)
     assert home.entry.state is ConfigEntryState.LOADED
-    assert home.entry.data.keys() == {"auth_implementation", "server", "access", "token"}
-    assert home.entry.data["server"] == home.simulator.url
-    assert home.entry.data["auth_implementation"] == "home-assistant"
+    assert home.entry.data.keys() == {
+        *("auth_implementation", "server", "access", "token", "account_id", "user_id")
+    }
+    assert home.entry.data["account_id"] == account.id
+    assert home.entry.data["user_id"] == home.simulator.database.users["anna@example.com"].sub
 
 
-async def test_user_flow_with_linked_account_aborts_and_with_other_account_succeeds(
+async def test_user_flow_with_linked_account_renews_it_and_with_other_account_creates_entry(
     home: CheckedHome,
 ) -> None:
     await home.link_account()
     before = home.entry.data
-    assert (await home.run_user_flow())["reason"] == "already_configured"
-    assert home.entry.data == before
+    assert (await home.run_user_flow())["reason"] == "account_updated"
+    assert home.entry.data["token"]["refresh_token"] != before["token"]["refresh_token"]
+    assert {**home.entry.data, "token": None} == {**before, "token": None}
     assert (await home.run_user_flow("Second Organisation"))["type"] == "create_entry"
 
 

@@ -254,13 +254,15 @@ async def test_command_after_revoked_access_starts_reauth(home: Home, hub: SimHu
     assert home.flow_sources == ["reauth"]
 
 
-async def test_command_with_rejected_new_token_starts_reauth(home: Home, hub: SimHub) -> None:
+async def test_command_with_rejected_new_token_raises_error_without_reauth(
+    home: Home, hub: SimHub
+) -> None:
     fault = Fault.status(401)
     home.simulator.add_fault("PUT", f"{HUBS_PATH}/{hub.id}/state", fault, times=None)
     with pytest.raises(HomeAssistantError, match="no longer accepts the sign-in"):
         await select(home, "2")
     assert len(command_bodies(home)) == 2
-    assert home.flow_sources == ["reauth"]
+    assert home.flow_sources == []
 
 
 async def test_command_with_failing_token_refresh_raises_error(home: Home, hub: SimHub) -> None:

@@ -284,3 +284,86 @@ async def test_hub_that_returns_after_user_deleted_device_gets_entities_again(
     assert active_port(home, hub) == "none"
     assert (device.name, device.model, device.sw_version) == ("Focus room", "O-PC-3", "4.2.1")
     assert log_messages(caplog, logging.ERROR) == []
+
+
+async def test_missing_hub_loses_its_device_with_fifth_list(home: Home, entry: ConfigEntry) -> None:
+    hub = remove_hub(home, "Focus room")
+    await home.poll(4)
+    assert hub_device(home, hub) is not None
+    await home.poll()
+    assert hub_device(home, hub) is None
+
+
+@pytest.mark.parametrize("reload", [False, True])
+async def test_device_area_removed_by_user_is_not_assigned_when_space_returns(
+    home: Home, entry: ConfigEntry, reload: bool
+) -> None:
+    hub = home.simulator.hub("Boardroom")
+    device = hub_device(home, hub)
+    assert device is not None
+    dr.async_get(home.hass).async_update_device(device.id, area_id=None)
+    spaces = home.simulator.database.spaces
+    space = spaces.pop(hub.space_ids[0])
+    await home.advance_time(3601)
+    if reload:
+        await home.hass.config_entries.async_reload(entry.entry_id)
+    spaces[space.id] = space
+    await home.advance_time(3601)
+    hub.firmware = "5.0"
+    await home.poll()
+    assert hub_area(home, "Boardroom") is None
+
+
+async def test_device_area_removed_by_user_is_not_assigned_when_hub_returns(
+    home: Home, entry: ConfigEntry
+) -> None:
+    device = hub_device(home, home.simulator.hub("Boardroom"))
+    assert device is not None
+    dr.async_get(home.hass).async_update_device(device.id, area_id=None)
+    hub = home.simulator.hub("Boardroom")
+    del home.simulator.database.hubs[hub.id]
+    await home.poll(6)
+    assert hub_device(home, hub) is None
+    return_hub(home, hub)
+    await home.poll()
+    await home.advance_time(3601)
+    assert hub_device(home, hub) is not None
+    assert hub_area(home, "Boardroom") is None
+
+
+async def test_device_area_removed_by_user_before_space_is_known_stays_empty(
+    home: Home,
+) -> None:
+    home.simulator.add_fault("GET", "/api/spaces/v1", Fault.status(500))
+    await home.link_account()
+    device = hub_device(home, home.simulator.hub("Boardroom"))
+    assert device is not None
+    attic = ar.async_get(home.hass).async_create("Attic")
+    for area_id in (attic.id, None):
+        dr.async_get(home.hass).async_update_device(device.id, area_id=area_id)
+        await home.wait_until_idle()
+    await home.advance_time(301)
+    assert hub_area(home, "Boardroom") is None
+    assert hub_area(home, "Focus room") == "Focus room"
+
+
+@pytest.mark.parametrize("area", ["Attic", None])
+async def test_device_area_of_hub_that_returns_before_its_space_is_the_choice_of_the_user(
+    home: Home, entry: ConfigEntry, area: str | None
+) -> None:
+    hub = home.simulator.hub("Boardroom")
+    device = hub_device(home, hub)
+    assert device is not None
+    area_id = ar.async_get(home.hass).async_create(area).id if area else None
+    dr.async_get(home.hass).async_update_device(device.id, area_id=area_id)
+    del home.simulator.database.hubs[hub.id]
+    space = home.simulator.database.spaces.pop(hub.space_ids[0])
+    await home.advance_time(3601)
+    await home.poll(5)
+    assert hub_device(home, hub) is None
+    return_hub(home, hub)
+    await home.poll()
+    assert hub_area(home, "Boardroom") == area
+    home.simulator.database.spaces[space.id] = space
+    await home.advance_time(3601)
+    assert hub_area(home, "Boardroom") == area

@@ -1,10 +1,18 @@
-"""Tests of which entities of a hub are enabled by default."""
+"""Tests of the entities of a hub: which exist, which are enabled, and unusual responses."""
 
+import orjson
 import pytest
 
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.const import STATE_UNAVAILABLE, STATE_UNKNOWN
 from homeassistant.helpers import entity_registry as er
 
-from .home import Home
+from .home import HUBS_PATH, Home
+from .simulator import Fault
+
+UNKNOWN_STATES = (STATE_UNAVAILABLE, STATE_UNKNOWN)
+# A response with the state of a hub that lacks most keys.
+DETAIL = '{"data": {"state": {"active": 2}}}'
 
 
 @pytest.mark.parametrize("access", ["read", "control"])
@@ -33,3 +41,172 @@ async def test_account_without_many_hubs_enables_more_than_main_entities(
     await home.link_account(access="control")
     assert home.state("switch", "Boardroom", "port_1") == "on"
     assert home.state("binary_sensor", "Boardroom", "admin_mode") == "off"
+
+
+@pytest.mark.parametrize("access", ["read", "control"])
+async def test_entity_of_value_that_is_not_reported_after_restart_is_unknown(
+    home: Home, caplog: pytest.LogCaptureFixture, access: str
+) -> None:
+    entry = await home.link_account(access=access)
+    registry = er.async_get(home.hass)
+    for entity in er.async_entries_for_config_entry(registry, entry.entry_id):
+        registry.async_update_entity(entity.entity_id, disabled_by=None)
+    await home.hass.config_entries.async_reload(entry.entry_id)
+    hub = home.simulator.hub("Boardroom")
+    entity_ids = {
+        entity.unique_id.removeprefix(f"{hub.id}_"): entity.entity_id
+        for entity in er.async_entries_for_config_entry(registry, entry.entry_id)
+        if entity.unique_id.startswith(hub.id)
+    }
+    assert all(
+        (state := home.hass.states.get(entity_id)) and state.state not in UNKNOWN_STATES
+        for entity_id in entity_ids.values()
+    )
+    await home.hass.config_entries.async_unload(entry.entry_id)
+    hub.omit = {
+        "data.presence",
+        "data.ip",
+        "data.connections",
+        "data.config.defaultport",
+        *(f"data.state.{key}" for key in hub.state if key != "mtrdisable"),
+    }
+    await home.hass.config_entries.async_setup(entry.entry_id)
+    states = {
+        key: state.state if (state := home.hass.states.get(entity_id)) else None
+        for key, entity_id in entity_ids.items()
+    }
+    # Without `active`, no port is active.
+    assert states.pop("active_port") == "none"
+    assert states == dict.fromkeys(states, "unknown")
+    assert len(states) > 15
+    await home.poll(6)
+    assert {
+        entity.entity_id
+        for entity in er.async_entries_for_config_entry(registry, entry.entry_id)
+        if entity.unique_id.startswith(hub.id)
+    } == set(entity_ids.values())
+    hub.omit = set()
+    await home.poll()
+    assert home.state("binary_sensor", "Boardroom", "overheating") == "off"
+    assert home.state("binary_sensor", "Boardroom", "port_1_connected") == "on"
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "path"), [("overheating", "data.state.otp"), ("room_system", "data.state.mtrmode")]
+)
+async def test_entity_of_single_value_that_is_not_reported_after_restart_is_unknown(
+    home: Home, entry: ConfigEntry, key: str, path: str
+) -> None:
+    assert home.state("binary_sensor", "Boardroom", key) not in UNKNOWN_STATES
+    home.simulator.hub("Boardroom").omit = {path}
+    await home.hass.config_entries.async_reload(entry.entry_id)
+    assert home.state("binary_sensor", "Boardroom", key) == "unknown"
+    assert home.state("binary_sensor", "Boardroom", "in_use") == (
+        "on" if key == "room_system" else "off"
+    )
+
+
+async def test_entity_of_value_that_was_never_reported_does_not_exist(home: Home) -> None:
+    home.simulator.hub("Boardroom").omit = {"data.state.otp"}
+    entry = await home.link_account()
+    await home.hass.config_entries.async_reload(entry.entry_id)
+    assert home.entity_id("binary_sensor", "Boardroom", "overheating") is None
+
+
+async def test_deleted_entity_is_added_again_when_its_hub_changes(
+    home: Home, entry: ConfigEntry
+) -> None:
+    entity_id = home.entity_id("binary_sensor", "Boardroom", "overheating")
+    assert entity_id is not None
+    er.async_get(home.hass).async_remove(entity_id)
+    await home.wait_until_idle()
+    assert home.state("binary_sensor", "Boardroom", "overheating") is None
+    home.simulator.hub("Boardroom").plug(2)
+    await home.poll()
+    assert home.state("binary_sensor", "Boardroom", "overheating") == "off"
+    assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
+
+
+async def test_partial_details_of_poll_keep_the_other_values(home: Home) -> None:
+    home.simulator.settings.list_state = False
+    await home.link_account()
+    hub = home.simulator.hub("Boardroom")
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/{hub.id}", Fault.body(DETAIL), times=None)
+    await home.poll(2)
+    assert home.state("sensor", "Boardroom", "active_port") == "2"
+    assert home.state("binary_sensor", "Boardroom", "port_1_connected") == "on"
+    assert home.state("binary_sensor", "Boardroom", "port_2_active") == "on"
+    assert home.state("binary_sensor", "Boardroom", "overheating") == "off"
+
+
+async def test_partial_details_after_delivery_keep_the_other_values(home: Home) -> None:
+    await home.set_external_url()
+    await home.link_account()
+    hub = home.simulator.hub("Boardroom")
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/{hub.id}", Fault.body(DETAIL), times=None)
+    await home.simulator.deliver(hub, "hub:state:change", {"newState": {"adminmode": True}})
+    await home.advance_time(2)
+    assert home.state("sensor", "Boardroom", "active_port") == "2"
+    assert home.state("binary_sensor", "Boardroom", "port_1_connected") == "on"
+    assert home.state("binary_sensor", "Boardroom", "admin_mode") == "on"
+    assert home.state("binary_sensor", "Boardroom", "overheating") == "off"
+
+
+def hub_list_body(home: Home) -> str:
+    """Return the hub list of the first account as JSON."""
+    simulator = home.simulator
+    hubs = simulator.database.hubs_in_account(simulator.database.account().id)
+    return orjson.dumps([hub.as_json(simulator.settings) for hub in hubs]).decode()
+
+
+async def test_response_with_byte_order_mark_is_read(home: Home) -> None:
+    accounts = orjson.dumps(home.simulator.database.account().as_json()).decode()
+    for path, body in ((HUBS_PATH, hub_list_body(home)), ("/api/accounts/v1", accounts)):
+        home.simulator.add_fault("GET", path, Fault.body(f"\ufeff{body}"), times=None)
+    entry = await home.link_account()
+    assert entry.title == "Example Organisation"
+    assert home.state("sensor", "Boardroom", "active_port") == "1"
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("prefix", ["", "\ufeff"])
+async def test_hub_with_number_that_is_not_json_has_unknown_value(
+    home: Home, number: str, prefix: str
+) -> None:
+    hub = home.simulator.hub("Boardroom")
+    hub.state["mtrport"] = "NUMBER"
+    hub.state["otp"] = None
+    hub.state["adminmode"] = "NUMBER"
+    body = prefix + hub_list_body(home).replace('"NUMBER"', number)
+    await home.link_account()
+    assert home.entity_id("binary_sensor", "Boardroom", "admin_mode") is None
+    hub.state["adminmode"] = False
+    await home.poll()
+    assert home.state("binary_sensor", "Boardroom", "admin_mode") == "off"
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.body(body), times=None)
+    await home.poll()
+    assert home.state("binary_sensor", "Boardroom", "admin_mode") == "unknown"
+    assert home.state("sensor", "Boardroom", "active_port") == "1"
+    assert home.state("sensor", "Workshop", "active_port") == "none"
+
+
+@pytest.mark.parametrize(
+    ("empty_objects", "reason"),
+    [
+        pytest.param(10_300_000, "response too long", id="31 MB"),
+        pytest.param(20_000, "list too long", id="20,000 items"),
+    ],
+)
+async def test_hub_list_of_many_empty_objects_is_rejected(
+    home: Home, entry: ConfigEntry, empty_objects: int, reason: str
+) -> None:
+    hub_id = home.simulator.hub("Boardroom").id
+    body = "[" + "{}," * empty_objects + f'{{"id": "{hub_id}"}}]'
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.body(body))
+    await home.poll()
+    assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
+    error = entry.runtime_data.coordinator.last_exception
+    assert str(error.__cause__) == reason
+    await home.poll()
+    assert home.state("sensor", "Boardroom", "active_port") == "1"

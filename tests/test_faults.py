@@ -174,7 +174,8 @@ class Operation:
 
     async def recover(self) -> None:
         """Advance time until the integration must have recovered. The fault has ended."""
-        await self.home.advance_time(RETRY_PERIOD)
+        for _ in range(2):
+            await self.home.advance_time(RETRY_PERIOD / 2)
 
     async def sign_in_again(self) -> None:
         """Complete the reauth flow."""

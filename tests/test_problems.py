@@ -1,5 +1,8 @@
 """Tests of the repair issues and the system health information."""
 
+import asyncio
+
+from aiohttp import web
 import pytest
 
 from homeassistant.components.system_health import get_info
@@ -9,6 +12,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 
 from .home import HUBS_PATH, SUBSCRIPTIONS_PATH, Home
+from .oauth import HeldResponse
 from .simulator import Fault
 
 HOUR = 3600
@@ -45,6 +49,34 @@ async def test_control_scope_issue_exists_from_forbidden_command_until_next_succ
     assert issue_keys(hass) == {"control_scope_missing"}
     await home.call_action("select", "select_option", "Boardroom", "active_port", option="1")
     assert issue_keys(hass) == set()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("removed", [False, True], ids=["unloaded", "removed"])
+async def test_command_rejected_after_entry_is_gone_creates_no_issue(
+    hass: HomeAssistant, home: Home, status: int, removed: bool
+) -> None:
+    entry = await home.link_account(access="control")
+    path = f"{HUBS_PATH}/{home.simulator.hub('Boardroom').id}/state"
+    held = HeldResponse(web.Response(status=status))
+    home.simulator.add_fault("PUT", path, held.fault)
+    home.simulator.add_fault("PUT", path, Fault.status(status))
+    command = asyncio.create_task(
+        home.call_action("select", "select_option", "Boardroom", "active_port", option="2")
+    )
+    await held.received.wait()
+    if removed:
+        await hass.config_entries.async_remove(entry.entry_id)
+    else:
+        await hass.config_entries.async_unload(entry.entry_id)
+    held.release.set()
+    with pytest.raises(HomeAssistantError):
+        await command
+    await home.wait_until_idle()
+    assert issue_keys(hass) == set()
+    data = {key: value for key, value in hass.data.items() if str(key).startswith("ochno_rejected")}
+    assert entry.entry_id not in repr(data)
+    assert home.flow_sources == []
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.const import EVENT_CORE_CONFIG_UPDATE, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import CoreState, HomeAssistant
 from homeassistant.helpers import entity_registry as er
+from homeassistant.util.async_ import get_scheduled_timer_handles
 
 from .home import FRONTEND_URL, HUBS_PATH, SUBSCRIPTIONS_PATH, TOKEN_PATH, Home
 from .simulator import Fault, SimHub, Simulator
@@ -70,6 +71,14 @@ def log_messages(caplog: pytest.LogCaptureFixture) -> list[str]:
         for record in caplog.records
         if record.name.startswith("custom_components.ochno") and record.levelno >= logging.INFO
     ]
+
+
+def ochno_timers(hass: HomeAssistant) -> list[str]:
+    """Return the timers of the integration."""
+    timers = [
+        repr(handle) for handle in get_scheduled_timer_handles(hass.loop) if not handle.cancelled()
+    ]
+    return [timer for timer in timers if "ochno" in timer or "refresh interval" in timer]
 
 
 async def reload_entry(home: Home) -> None:
@@ -641,6 +650,59 @@ async def test_entry_removed_during_slow_subscribe_leaves_no_subscription_or_sto
     await home.advance_time(67 * MINUTE)
     assert subscription_ids(home) == []
     assert f"ochno.{entry.entry_id}" not in hass_storage
+
+
+async def test_entry_removed_during_slow_subscribe_with_rejected_token_requests_no_token(
+    hass: HomeAssistant, home: Home, external_url: None
+) -> None:
+    entry = await link_account_while_subscribing(home, Fault.delay(1000))
+    removing = asyncio.create_task(hass.config_entries.async_remove(entry.entry_id))
+    await exceed_stop_timeout(home)
+    await removing
+    home.simulator.expire_access_tokens()
+    home.simulator.requests.clear()
+    home.simulator.clear_faults()
+    await home.wait_until_idle()
+    assert home.count_requests(TOKEN_PATH, "POST") == 0
+
+
+@pytest.mark.parametrize("expired", [False, True], ids=["valid", "expired"])
+async def test_change_of_server_during_slow_subscribe_sends_no_new_token_to_previous_server(
+    hass: HomeAssistant, home: Home, external_url: None, expired: bool
+) -> None:
+    entry = await link_account_while_subscribing(home, Fault.delay(1000))
+    async with Simulator() as other:
+        home.leak_detector.record_simulator(other)
+        step = await home.submit_form(
+            await home.start_flow(entry_id=entry.entry_id), server=other.url, access="read"
+        )
+        location = await other.approve(step["url"])
+        change = asyncio.create_task(home.follow_redirect(step, location))
+        await home.wait_until(lambda: entry.state is not ConfigEntryState.LOADED)
+        await exceed_stop_timeout(home)
+        await home.wait_until(lambda: entry.data["server"] == other.url)
+        await home.wait_until(lambda: home.instant_updates_state == "active")
+        if expired:
+            data = {**entry.data, "token": {**entry.data["token"], "expires_at": 0}}
+            hass.config_entries.async_update_entry(entry, data=data)
+        home.simulator.clear_faults()
+        assert (await change)["reason"] == "reconfigure_successful"
+        await home.wait_until_idle()
+        sent = {secret for request in home.simulator.requests for secret in request.secrets()}
+        assert not [secret for secret in sent & other.secrets() if secret[:3] in ("at-", "rt-")]
+        await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def test_unload_during_slow_subscribe_leaves_no_timer(
+    hass: HomeAssistant, home: Home, external_url: None
+) -> None:
+    entry = await link_account_while_subscribing(home, Fault.delay(1000))
+    unloading = asyncio.create_task(hass.config_entries.async_unload(entry.entry_id))
+    await exceed_stop_timeout(home)
+    assert await unloading
+    home.simulator.clear_faults()
+    await home.wait_until_idle()
+    assert ochno_timers(hass) == []
 
 
 # Poll interval and missed deliveries

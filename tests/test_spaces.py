@@ -1,12 +1,15 @@
 """Tests of the spaces: when they are fetched, and the areas that they set."""
 
+from datetime import timedelta
 import logging
+from unittest.mock import patch
 
 import pytest
 
 from homeassistant.config_entries import ConfigEntry
+from homeassistant.util import dt as dt_util
 
-from .home import Home
+from .home import HUBS_PATH, Home
 from .simulator import Fault
 from .test_devices import hub_area, log_messages
 
@@ -86,3 +89,22 @@ async def test_spaces_error_keeps_known_names(home: Home, entry: ConfigEntry) ->
     home.simulator.add_hub("Second table", space=space_id)
     await home.poll()
     assert hub_area(home, "Second table") == "Boardroom"
+
+
+async def test_clock_ahead_at_setup_and_corrected_later_fetches_spaces_and_full_list_hourly(
+    home: Home,
+) -> None:
+    # The frozen clock of the tests would also move the monotonic clock.
+    now = dt_util.utcnow
+    with patch("homeassistant.util.dt.utcnow", lambda: now() + timedelta(days=400)):
+        await home.link_account()
+        await home.wait_until_idle()
+    await home.poll()
+    home.simulator.requests.clear()
+    for _ in range(2):
+        await home.advance_time(3600)
+        await home.poll(5)
+    assert home.count_requests(SPACES_PATH) == 2
+    statuses = [request.status for request in home.simulator.requests if request.path == HUBS_PATH]
+    assert statuses.count(200) == 2
+    assert statuses.count(304) == len(statuses) - 2

@@ -253,14 +253,18 @@ async def test_rejected_access_token_is_not_sent_again_while_refresh_fails(
     assert home.flow_sources == []
 
 
-async def test_rejected_new_access_token_starts_reauth(home: Home, entry: ConfigEntry) -> None:
+async def test_rejected_new_access_token_is_not_refreshed_again_until_next_poll(
+    home: Home, entry: ConfigEntry
+) -> None:
     home.simulator.add_fault("GET", HUBS_PATH, Fault.status(401), times=None)
     requests = home.count_requests(HUBS_PATH)
     await home.poll()
-    assert home.flow_sources == ["reauth"]
     assert port_1_connected(home) == "unavailable"
     assert home.count_requests(HUBS_PATH) == requests + 2
     assert len(refreshes(home)) == 1
+    await home.poll()
+    assert home.count_requests(HUBS_PATH) == requests + 4
+    assert len(refreshes(home)) == 2
 
 
 async def test_hanging_refresh_does_not_delay_another_account(home: Home) -> None:

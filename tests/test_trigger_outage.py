@@ -171,21 +171,33 @@ async def test_account_removed_and_added_does_not_fire(home: Home) -> None:
     assert automation.pop_trigger_variables() == []
 
 
-async def test_hub_removed_and_restored_fires_for_change_since_removal(
+async def test_hub_removed_and_restored_does_not_fire_until_it_changes(
     home: Home, entry: ConfigEntry
 ) -> None:
-    registry = dr.async_get(home.hass)
-    # A hub that was removed while Home Assistant was not running: only its device is known.
-    registry.async_get_or_create(config_entry_id=entry.entry_id, identifiers={("ochno", "old")})
     automation = await create_focus_room_automation(home, "room_in_use")
     await remove_hub(home)
     await home.poll(6)
     assert home.device(FOCUS) is None
-    assert registry.async_get_device_by_identifier(("ochno", "old"), entry.entry_id) is None
     await restore_hub(home)
-    home.simulator.hub(FOCUS).plug(2)
+    hub = home.simulator.hub(FOCUS)
+    hub.plug(2)
     await home.poll(2)
+    assert automation.pop_hubs() == []
+    hub.unplug(2)
+    await home.poll()
+    hub.plug(2)
+    await home.poll()
     assert automation.pop_hubs() == [FOCUS]
+
+
+async def test_hub_removed_while_not_running_and_its_device_is_removed(
+    home: Home, entry: ConfigEntry
+) -> None:
+    registry = dr.async_get(home.hass)
+    registry.async_get_or_create(config_entry_id=entry.entry_id, identifiers={("ochno", "old")})
+    await home.hass.config_entries.async_reload(entry.entry_id)
+    await home.poll(6)
+    assert registry.async_get_device_by_identifier(("ochno", "old"), entry.entry_id) is None
 
 
 # Option `for`

@@ -6,11 +6,14 @@ from datetime import datetime
 import json
 import logging
 from typing import Any, Literal
+from unittest.mock import patch
 
+from aiohttp.web import Request
 import pytest
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 from yarl import URL
 
+from custom_components.ochno.webhook import _read_body
 from homeassistant.components import webhook
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
@@ -18,6 +21,7 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.util.aiohttp import MockRequest
 
 from .home import HUBS_PATH, Home
+from .oauth import HeldResponse
 from .simulator import Fault, SimHub
 
 STATE_CHANGE = "hub:state:change"
@@ -610,32 +614,119 @@ async def test_command_previous_port_delivered_stays_pending(home: Home, hub: Si
     assert home.state("binary_sensor", "Boardroom", "overheating") == "on"
 
 
-async def test_delivery_body_still_received_during_unload_is_dropped(
-    home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
+# Deliveries during an unload
+
+
+class SlowDelivery:
+    """Delivery whose body arrives in two parts; the second one with `finish`."""
+
+    def __init__(self, home: Home, body: object) -> None:
+        [subscription] = home.simulator.subscriptions.active()
+        self._path = URL(subscription.webhook_url).path
+        self._home = home
+        self._body = json.dumps(body).encode()
+        self._finish = asyncio.Event()
+
+    async def start(self) -> None:
+        """Send the first part; return when Home Assistant reads the body."""
+        reading = asyncio.Event()
+        read_body = _read_body
+
+        async def read(request: Request) -> bytes:
+            reading.set()
+            return await read_body(request)
+
+        with patch("custom_components.ochno.webhook._read_body", read):
+            self._request = asyncio.create_task(self._send())
+            await reading.wait()
+
+    async def finish(self) -> None:
+        """Send the second part; return when the delivery is handled."""
+        self._finish.set()
+        assert await self._request == 200
+        await self._home.wait_until_idle()
+
+    async def _send(self) -> int:
+        async with self._home.client.post(self._path, data=self._parts()) as response:
+            return response.status
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        yield self._body[:10]
+        await self._finish.wait()
+        yield self._body[10:]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known hub", "unknown hub"])
+@pytest.mark.parametrize("removed", [False, True], ids=["unloaded", "removed"])
+async def test_delivery_body_still_read_when_entry_is_gone_ends_without_request_or_log(
+    hass: HomeAssistant,
+    home: Home,
+    hub: SimHub,
+    caplog: pytest.LogCaptureFixture,
+    removed: bool,
+    known: bool,
 ) -> None:
-    [subscription] = home.simulator.subscriptions.active()
-    delivery = json.dumps(
-        {"event": STATE_CHANGE, "hubId": hub.id, "data": {"newState": {"active": 3}}}
-    )
-    started, unloaded = asyncio.Event(), asyncio.Event()
-
-    async def body() -> AsyncIterator[bytes]:
-        yield delivery[:10].encode()
-        started.set()
-        await unloaded.wait()
-        yield delivery[10:].encode()
-
-    request = asyncio.create_task(home.client.post(URL(subscription.webhook_url).path, data=body()))
-    await started.wait()
-    for _ in range(100):
-        await asyncio.sleep(0)
-    await home.hass.config_entries.async_unload(home.entry.entry_id)
+    entry = home.entry
+    body = state_change(hub, active=3)
+    delivery = SlowDelivery(home, body if known else {**body, "hubId": "unknown"})
+    await delivery.start()
+    if removed:
+        await hass.config_entries.async_remove(entry.entry_id)
+    else:
+        await hass.config_entries.async_unload(entry.entry_id)
+    home.simulator.expire_access_tokens()
     home.simulator.requests.clear()
-    unloaded.set()
-    assert (await request).status == 200
+    caplog.clear()
+    await delivery.finish()
     await home.advance_time(60)
     assert home.simulator.requests == []
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_delivery_body_still_read_during_reload_updates_new_instance(
+    hass: HomeAssistant, home: Home, hub: SimHub
+) -> None:
+    delivery = SlowDelivery(home, state_change(hub, active=3))
+    await delivery.start()
+    await hass.config_entries.async_reload(home.entry.entry_id)
+    await home.wait_until_idle()
+    # The cloud can deliver a change before its list contains it.
+    home.simulator.settings.delivery_drop = True
+    hub.set_active(3)
+    assert active_port(home) == "1"
+    await delivery.finish()
+    await home.advance_time(11)
+    assert active_port(home) == "3"
+
+
+async def test_delivery_with_wrong_token_still_read_during_reload_sends_no_request(
+    hass: HomeAssistant, home: Home, hub: SimHub
+) -> None:
+    body = {**state_change(hub, active=3), "verificationToken": "wrong"}
+    delivery = SlowDelivery(home, body)
+    await delivery.start()
+    await hass.config_entries.async_reload(home.entry.entry_id)
+    await home.wait_until_idle()
+    home.simulator.requests.clear()
+    await delivery.finish()
+    await home.advance_time(11)
+    assert home.simulator.requests == []
+
+
+async def test_unload_during_fetches_after_deliveries_sends_no_more_requests(
+    hass: HomeAssistant, home: Home, hub: SimHub
+) -> None:
+    held = HeldResponse()
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/*", held.fault)
+    for name in ("Boardroom", "Focus room"):
+        await home.simulator.deliver(name, "hub:temp", {})
+    home.fire_time_changed(2)
+    await held.received.wait()
+    await hass.config_entries.async_unload(home.entry.entry_id)
+    home.simulator.requests.clear()
+    held.release.set()
+    await home.wait_until_idle()
+    assert home.simulator.requests == []
 
 
 async def test_hub_response_with_part_of_state_keeps_other_values(home: Home, hub: SimHub) -> None:

@@ -5,28 +5,25 @@ from typing import Final
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import AnyDeviceEntry
 
-from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER, Access
+from .const import CONF_PUSH, CONF_SERVER
 from .control import OchnoControl
 from .coordinator import OchnoCoordinator
 from .data import OchnoConfigEntry, OchnoData
-from .devices import account_identifier, hub_id_of_device
+from .devices import (
+    account_identifier,
+    async_remove_entities_of_other_access,
+    hub_id_of_device,
+)
 from .history import async_remove_history, async_start_history
 from .operated.client import OperatedClient
-from .problems import async_delete_issues
+from .problems import async_delete_issues, async_remove_problems
 from .push import OchnoPush, async_remove_push
 from .session import async_get_session
 from .tokens import OchnoSession, async_remove_tokens
 
 PLATFORMS: Final = [Platform.BINARY_SENSOR, Platform.SELECT, Platform.SENSOR, Platform.SWITCH]
-
-# Entities that exist only with one access, by platform and translation key.
-_ENTITIES_BY_ACCESS: Final = {
-    Access.READ: {(Platform.SENSOR, "active_port"), (Platform.BINARY_SENSOR, "port_active")},
-    Access.CONTROL: {(Platform.SELECT, "active_port"), (Platform.SWITCH, "port")},
-}
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bool:
@@ -37,6 +34,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> boo
     )
     coordinator = OchnoCoordinator(hass, entry, client)
     await coordinator.async_config_entry_first_refresh()
+    coordinator.async_start()
     push = OchnoPush(hass, entry, client, coordinator)
     entry.runtime_data = OchnoData(
         coordinator=coordinator,
@@ -46,20 +44,11 @@ async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> boo
     if entry.options.get(CONF_PUSH, True):
         await push.async_start()
         entry.async_on_unload(push.async_stop)
-    _async_remove_entities_of_other_access(hass, entry)
+    async_remove_entities_of_other_access(hass, entry)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     # Started after the entities, so that an entity shows a state before a trigger reports it.
     async_start_history(hass, entry)
     return True
-
-
-def _async_remove_entities_of_other_access(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
-    """Remove the entities that exist only with the access that is not selected."""
-    [other] = set(Access) - {entry.data[CONF_ACCESS]}
-    registry = er.async_get(hass)
-    for entity in er.async_entries_for_config_entry(registry, entry.entry_id):
-        if (entity.domain, entity.translation_key) in _ENTITIES_BY_ACCESS[other]:
-            registry.async_remove(entity.entity_id)
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bool:
@@ -71,7 +60,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bo
 async def async_remove_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
     """Delete everything that was stored for a config entry."""
     async_remove_history(hass, entry.entry_id)
-    async_delete_issues(hass, entry)
+    async_remove_problems(hass, entry)
     await async_remove_push(hass, entry.entry_id)
     await async_remove_tokens(hass, entry.entry_id)
 
@@ -87,6 +76,5 @@ async def async_remove_config_entry_device(
     hub_id = hub_id_of_device(device)
     if hub_id == account_identifier(entry) or hub_id in coordinator.data:
         return False
-    coordinator.devices.async_forget(hub_id)
-    coordinator.async_update_hub_listeners(hub_id)
+    coordinator.async_release_hub(hub_id)
     return True

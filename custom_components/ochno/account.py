@@ -1,59 +1,90 @@
 """Account identity: which account a user signed in to, and whether an entry belongs to it."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Set as AbstractSet
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import HomeAssistant
-from homeassistant.helpers import device_registry as dr
 
+from .const import CONF_ACCOUNT_ID, CONF_USER_ID
 from .operated.client import OperatedClient
 from .operated.errors import OperatedForbiddenError, OperatedResponseError, OperatedStatusError
 
-_DEFAULT_TITLE = "Ochno Operated"
+_DEFAULT_TITLE: Final = "Ochno Operated"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignedInAccount:
-    """The account that the user signed in to.
+    """The account that the user signed in to. An id is None if the API does not tell it."""
 
-    `ids` has the account's id and the user's id, in this order, without unknown ids. The vendor
-    does not document the response about accounts, so the hub ids are compared as well.
-    """
-
-    ids: list[str]
+    account_id: str | None
+    user_id: str | None
     title: str
-    hub_ids: set[str]
+    hub_ids: frozenset[str]
 
-    def matches(self, hass: HomeAssistant, entry: ConfigEntry) -> bool:
-        """Return whether a config entry belongs to this account."""
-        devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
-        known = {id_ for device in devices for _, id_ in device.identifiers}
-        if known & self.hub_ids:
-            return True
-        # One user can have several accounts, so the second id counts only if one side has no hubs.
-        # `known` contains the account's device.
-        ids = self.ids[:1] if len(known) > 1 and self.hub_ids else self.ids
-        return entry.unique_id in ids
+    def matches(self, entry: ConfigEntry, entry_hub_ids: AbstractSet[str]) -> bool | None:
+        """Return whether a config entry belongs to this account; None if that is unknown.
+
+        Account ids decide. A user can have several accounts and hubs can move between them, so
+        hubs and the user's id only count if an account id is missing.
+        """
+        entry_account_id = entry.data.get(CONF_ACCOUNT_ID)
+        if self.account_id is not None:
+            if self.account_id in (entry_account_id, entry.unique_id):
+                return True
+            if entry_account_id is not None:
+                return False
+        if self.hub_ids and entry_hub_ids:
+            similar = not self.hub_ids.isdisjoint(entry_hub_ids)
+        elif self.user_id is None:
+            return None
+        else:
+            similar = self.user_id in (entry.data.get(CONF_USER_ID), entry.unique_id)
+        return None if similar and entry_account_id is not None else similar
+
+    def unique_id(self, used: AbstractSet[str | None]) -> str | None:
+        """Return the unique id for a new entry; None if the account cannot be identified.
+
+        A user's id can be used already, by an entry for another account of the user.
+        """
+        if self.account_id is not None or self.user_id is None:
+            return self.account_id
+        if self.user_id not in used or not self.hub_ids:
+            return self.user_id
+        return f"{self.user_id}_{min(self.hub_ids)}"
 
 
 async def async_identify_account(client: OperatedClient) -> SignedInAccount:
-    """Identify the account of the client's tokens by its hubs, account and user.
+    """Identify the account of the client's tokens by its account, spaces, user and hubs.
 
     Raises OperatedError.
     """
     hub_list = await client.hubs()
-    account = await _none_if_unsupported(client.account())
+    accounts = await _none_if_unsupported(client.accounts()) or ()
     user = await _none_if_unsupported(client.user())
-    ids = [account and account.id, user and user.id]
+    account = accounts[0] if len(accounts) == 1 else None
+    account_id = account.id if account else None
+    if account is None:
+        account_id = _common({hub.account_id for hub in hub_list.hubs.values()})
+        if account_id is None:
+            spaces = await _none_if_unsupported(client.spaces()) or ()
+            account_id = _common({space.account_id for space in spaces})
+        account = next((one for one in accounts if one.id == account_id), None)
     # Not the e-mail address, because the title appears in the log and in entity names.
     names = [account and account.name, user and user.name]
     return SignedInAccount(
-        ids=[id_ for id_ in ids if id_],
+        account_id=account_id,
+        user_id=user.id if user else None,
         title=next((name for name in names if name), _DEFAULT_TITLE),
-        hub_ids=set(hub_list.hubs),
+        hub_ids=frozenset(hub_list.hubs),
     )
+
+
+def _common(account_ids: set[str | None]) -> str | None:
+    """Return the only account id; None if there is none or more than one."""
+    known = account_ids - {None}
+    return known.pop() if len(known) == 1 else None
 
 
 async def _none_if_unsupported[ResponseT](response: Awaitable[ResponseT]) -> ResponseT | None:

@@ -1,9 +1,9 @@
 """Binary sensors: occupancy, connectivity and other states of a hub, its ports and connections."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set as AbstractSet
 from dataclasses import dataclass
 from functools import cache
-from typing import override
+from typing import Final, override
 
 from homeassistant.components.binary_sensor import (
     BinarySensorDeviceClass,
@@ -18,8 +18,11 @@ from .const import Access
 from .data import OchnoConfigEntry
 from .entity import OchnoEntityDescription, OchnoHubEntity, async_add_hub_entities
 from .operated.models import Hub
+from .ports import port_count
 
 PARALLEL_UPDATES = 0
+
+_CONNECTION: Final = "connection_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +111,7 @@ def connection_binary_sensor(name: str) -> OchnoBinarySensorEntityDescription:
         return connection.connected if (connection := hub.connection(name)) else None
 
     return OchnoBinarySensorEntityDescription(
-        key=f"connection_{name}",
+        key=f"{_CONNECTION}{name}",
         translation_key="connection",
         translation_placeholders={"name": name.upper()},
         device_class=BinarySensorDeviceClass.PLUG,
@@ -127,12 +130,20 @@ async def async_setup_entry(
     async_add_hub_entities(entry, async_add_entities, _descriptions, OchnoBinarySensor)
 
 
-def _descriptions(hub: Hub) -> Iterator[OchnoBinarySensorEntityDescription]:
-    yield from (item for item in BINARY_SENSORS if item.is_on_fn(hub) is not None)
-    for port in hub.ports:
-        yield from port_binary_sensors(port.number)
-    for connection in hub.connections:
-        yield connection_binary_sensor(connection.name)
+def _descriptions(
+    hub: Hub, registered_keys: AbstractSet[str]
+) -> Iterator[OchnoBinarySensorEntityDescription]:
+    for description in BINARY_SENSORS:
+        if description.key in registered_keys or description.is_on_fn(hub) is not None:
+            yield description
+    for number in range(1, port_count(hub, registered_keys) + 1):
+        yield from port_binary_sensors(number)
+    names = {connection.name for connection in hub.connections}
+    names |= {
+        key.removeprefix(_CONNECTION) for key in registered_keys if key.startswith(_CONNECTION)
+    }
+    for name in sorted(names):
+        yield connection_binary_sensor(name)
 
 
 class OchnoBinarySensor(OchnoHubEntity, BinarySensorEntity):

@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from ipaddress import ip_address
 import logging
 from typing import Any, override
 
 import probatio
-from yarl import URL
 
 from homeassistant.config_entries import (
     SOURCE_REAUTH,
@@ -36,7 +34,19 @@ from homeassistant.helpers.selector import (
 )
 
 from .account import SignedInAccount, async_identify_account
-from .const import CONF_ACCESS, CONF_PUSH, CONF_SERVER, DOMAIN, LOGGER, PRODUCTION, STAGING, Access
+from .const import (
+    CONF_ACCESS,
+    CONF_ACCOUNT_ID,
+    CONF_PUSH,
+    CONF_SERVER,
+    CONF_USER_ID,
+    DOMAIN,
+    LOGGER,
+    PRODUCTION,
+    STAGING,
+    Access,
+)
+from .devices import async_hub_ids
 from .oauth import (
     SCOPES,
     OchnoImplementation,
@@ -51,8 +61,9 @@ from .operated.errors import (
     OperatedResponseError,
     OperatedUnauthorizedError,
 )
+from .operated.server import base_url
 from .session import async_get_session
-from .tokens import async_save_tokens, token_lock
+from .tokens import async_save_new_tokens, token_lock
 
 
 class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
@@ -89,7 +100,7 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
                 return self.async_abort(reason="missing_credentials")
         errors = {}
         if user_input is not None:
-            if (server := _base_url(user_input[CONF_SERVER])) is not None:
+            if (server := base_url(user_input[CONF_SERVER])) is not None:
                 self._server = server
                 self._access = Access(user_input[CONF_ACCESS])
                 return await self.async_step_pick_implementation()
@@ -167,31 +178,58 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
     async def async_oauth_create_entry(self, data: dict[str, Any]) -> ConfigFlowResult:
         """Create or update the entry if its hubs can be read."""
         account = await self._async_identify_account(data["token"])
-        data = {**data, CONF_SERVER: self._server, CONF_ACCESS: self._access.value}
+        data |= {
+            CONF_SERVER: self._server,
+            CONF_ACCESS: self._access.value,
+            CONF_ACCOUNT_ID: account.account_id,
+            CONF_USER_ID: account.user_id,
+        }
         if self.source in (SOURCE_REAUTH, SOURCE_RECONFIGURE):
             entry = (
                 self._get_reauth_entry()
                 if self.source == SOURCE_REAUTH
                 else self._get_reconfigure_entry()
             )
-            if not account.matches(self.hass, entry):
-                if not account.ids:
-                    return self.async_abort(reason="account_unknown")
-                return self.async_abort(
-                    reason="wrong_account", description_placeholders={"account": entry.title}
-                )
-            if entry.state is ConfigEntryState.LOADED:
-                # The subscription can only be ended with the previous tokens and server.
-                await self.hass.config_entries.async_unload(entry.entry_id)
-            async with token_lock(self.hass, entry.entry_id):
-                await async_save_tokens(self.hass, entry.entry_id, data["token"])
-                return self.async_update_reload_and_abort(entry, data=data)
-        if any(account.matches(self.hass, entry) for entry in self._async_current_entries()):
-            return self.async_abort(reason="already_configured")
-        if not account.ids:
+            match account.matches(entry, async_hub_ids(self.hass, entry)):
+                case True:
+                    return await self._async_update_entry(entry, data)
+                case False:
+                    return self.async_abort(
+                        reason="wrong_account", description_placeholders={"account": entry.title}
+                    )
             return self.async_abort(reason="account_unknown")
-        await self.async_set_unique_id(account.ids[0])
+        entries = self._async_current_entries()
+        matches = {
+            entry: account.matches(entry, async_hub_ids(self.hass, entry)) for entry in entries
+        }
+        if (known := next((entry for entry in entries if matches[entry]), None)) is not None:
+            await self._async_update_entry(known, data)
+            return self.async_abort(
+                reason="account_updated", description_placeholders={"account": known.title}
+            )
+        unique_id = account.unique_id({entry.unique_id for entry in entries})
+        if unique_id is None or None in matches.values():
+            return self.async_abort(reason="account_unknown")
+        await self.async_set_unique_id(unique_id)
         return self.async_create_entry(title=account.title, data=data)
+
+    async def _async_update_entry(
+        self, entry: ConfigEntry, data: dict[str, Any]
+    ) -> ConfigFlowResult:
+        """Update and reload an entry after a sign-in, and close its other dialogs."""
+        if entry.state is ConfigEntryState.LOADED:
+            # The subscription can only be ended with the previous tokens and server.
+            await self.hass.config_entries.async_unload(entry.entry_id)
+        if data[CONF_ACCOUNT_ID] is None:
+            data[CONF_ACCOUNT_ID] = entry.data.get(CONF_ACCOUNT_ID)
+        for flow in list(
+            entry.async_get_active_flows(self.hass, {SOURCE_REAUTH, SOURCE_RECONFIGURE})
+        ):
+            if flow["flow_id"] != self.flow_id:
+                self.hass.config_entries.flow.async_abort(flow["flow_id"])
+        async with token_lock(self.hass, entry.entry_id):
+            data["token"] = await async_save_new_tokens(self.hass, entry, data["token"])
+            return self.async_update_reload_and_abort(entry, data=data)
 
     async def _async_identify_account(self, token: Token) -> SignedInAccount:
         """Return the account of a token. Raises AbortFlow if its hubs cannot be read."""
@@ -259,35 +297,3 @@ _USER_SCHEMA = probatio.Schema(
         ),
     }
 )
-
-
-def _base_url(text: str) -> str | None:
-    """Return the base URL without a trailing slash: https, or http with a loopback host.
-
-    None for any other text.
-    """
-    try:
-        url = URL(text.strip())
-        # An invalid international domain name raises only here.
-        url.host  # noqa: B018
-    except ValueError:
-        return None
-    if (
-        not url.host
-        or " " in url.host
-        or url.user
-        or url.password
-        or url.query_string
-        or url.fragment
-    ):
-        return None
-    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host)):
-        return None
-    return str(url).rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -8,8 +8,10 @@ DOMAIN: Final = "ochno"
 LOGGER: Final = logging.getLogger(__package__)
 
 CONF_ACCESS: Final = "access"
+CONF_ACCOUNT_ID: Final = "account_id"
 CONF_PUSH: Final = "push"
 CONF_SERVER: Final = "server"
+CONF_USER_ID: Final = "user_id"
 PRODUCTION: Final = "https://operated.ochno.com"
 STAGING: Final = "https://staging.ochno.com"
 

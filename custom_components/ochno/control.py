@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import Final
 
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import OAuth2TokenRequestBaseError, ServiceValidationError
 
@@ -23,6 +23,7 @@ from .operated.models import Hub
 from .problems import (
     async_create_issue,
     async_delete_issue,
+    async_handle_rejected_token,
     command_failed,
     command_superseded,
 )
@@ -167,10 +168,12 @@ class OchnoControl:
             # The port was active before the command, which no report distinguishes.
             if isinstance(err, TimeoutError) and pending.reported_port == port:
                 return
-            if isinstance(err, OperatedUnauthorizedError):
-                self._entry.async_start_reauth(self._hass)
-            if isinstance(err, OperatedForbiddenError):
-                async_create_issue(self._hass, self._entry, "control_scope_missing")
+            # The issues of an entry are deleted when it is unloaded.
+            if self._entry.state is ConfigEntryState.LOADED:
+                if isinstance(err, OperatedUnauthorizedError):
+                    async_handle_rejected_token(self._hass, self._entry)
+                if isinstance(err, OperatedForbiddenError):
+                    async_create_issue(self._hass, self._entry, "control_scope_missing")
             raise command_failed(err, hub) from err
         finally:
             pending.remove(command)

@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final, override
 
 from homeassistant.config_entries import ConfigEntry
@@ -14,6 +13,7 @@ from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN, LOGGER
 from .devices import OchnoDevices
+from .moves import HubMoves
 from .operated.client import OperatedClient
 from .operated.errors import (
     OperatedError,
@@ -23,9 +23,14 @@ from .operated.errors import (
 )
 from .operated.models import Hub, HubList
 from .operated.values import JSON
+from .ports import RegisteredPorts
 from .problems import (
+    REAUTH_POLL_INTERVAL,
     async_create_issue,
     async_delete_issue,
+    async_handle_accepted_token,
+    async_handle_rejected_token,
+    async_start_reauth,
     async_update_response_issue,
     update_failed,
 )
@@ -70,6 +75,8 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self.hubs_by_connectivity: Counter[bool | None] = Counter()
         self.last_poll: datetime | None = None
         self.last_request = 0
+        self._moves = HubMoves(hass, self)
+        self._ports = RegisteredPorts(hass, entry)
         self._spaces = SpaceNames(client)
         self._hub_list: HubList | None = None
         self._hub_listeners: defaultdict[str, list[CALLBACK_TYPE]] = defaultdict(list)
@@ -78,6 +85,12 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         # Numbers of the requests that were applied last, for all hubs and for single ones.
         self._applied_poll = 0
         self._applied: dict[str, int] = {}
+
+    @callback
+    def async_start(self) -> None:
+        """Follow the device registry and the other accounts until the entry is unloaded."""
+        self._moves.async_start()
+        self.config_entry.async_on_unload(self.devices.async_listen(self._handle_disabled_changed))
 
     @override
     async def _async_update_data(self) -> dict[str, Hub]:
@@ -91,12 +104,16 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             hubs = await self._async_add_details(hub_list.hubs)
             if earlier is None or hub_list is not earlier:
                 await self._spaces.async_update(hubs.values())
-        except (OperatedUnauthorizedError, OAuth2TokenRequestReauthError) as err:
-            # Without this, Home Assistant would start the reauthentication for
-            # OAuth2TokenRequestReauthError, but leave the entities available.
+        except OAuth2TokenRequestReauthError as err:
+            async_start_reauth(self.hass, self.config_entry)
+            # For the first error, Home Assistant would not mark the entities unavailable.
             raise ConfigEntryAuthFailed(
                 translation_domain=DOMAIN, translation_key="unauthorized"
             ) from err
+        except OperatedUnauthorizedError as err:
+            # ConfigEntryAuthFailed would end polling, but the API may recover.
+            must_sign_in = async_handle_rejected_token(self.hass, self.config_entry)
+            raise update_failed(err, REAUTH_POLL_INTERVAL if must_sign_in else None) from err
         except OperatedError as err:
             if isinstance(err, OperatedForbiddenError):
                 async_create_issue(self.hass, self.config_entry, "scope_missing")
@@ -121,21 +138,54 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         known = self.data
         newer_ids = self._applied.keys() & hubs.keys() & known.keys()
         reported, hubs = hubs, hubs | {hub_id: known[hub_id] for hub_id in newer_ids}
+        hubs = self._moves.async_claim(hubs, complete=complete)
         # An unchanged hub is the same object as before.
         fresh = {hub_id: hub for hub_id, hub in hubs.items() if known.get(hub_id) is not hub}
         self.devices.async_update(fresh, self._spaces.names)
         # An empty list is more likely an error than an account that lost all hubs at once.
-        removed = self.devices.async_remove_missing(hubs) if hubs and complete else set[str]()
+        complete = complete and bool(hubs)
+        # A hub may have moved to an account that cannot be read at present.
+        count_missing = complete and self._moves.others_up_to_date
+        removed = self.devices.async_remove_missing(hubs) if count_missing else set[str]()
+        for hub_id in removed:
+            self._forget_hub(hub_id)
+        self._ports.async_update(fresh, hubs, complete=complete)
         changed = {hub_id for hub_id, hub in fresh.items() if hub != known.get(hub_id)}
-        self.changed = removed | (known.keys() - hubs.keys()) | changed
+        missing = known.keys() - hubs.keys()
+        if missing or (count_missing and self.devices.missing):
+            self._moves.async_refresh_other_accounts()
+        self.changed = removed | missing | changed
         self.changed_by_poll = {
             hub_id for hub_id in changed & known.keys() if known[hub_id].ports != hubs[hub_id].ports
         }
         if self.changed:
-            self.hubs_by_connectivity = Counter(hub.online for hub in hubs.values())
+            self._count_hubs(hubs)
         for hub_id in self._report_listeners.keys() & reported.keys() - newer_ids:
             self._report_listeners[hub_id](reported[hub_id], request)
         return hubs
+
+    @callback
+    def async_release_hub(self, hub_id: str) -> None:
+        """Forget a hub whose device is deleted or moves; its entities remove themselves."""
+        self.devices.async_forget(hub_id)
+        self._forget_hub(hub_id)
+        self.data.pop(hub_id, None)
+        self._count_hubs(self.data)
+        self.async_update_hub_listeners(hub_id)
+
+    def _forget_hub(self, hub_id: str) -> None:
+        self._ports.async_forget(hub_id)
+        self._applied.pop(hub_id, None)
+
+    def _count_hubs(self, hubs: dict[str, Hub]) -> None:
+        self.hubs_by_connectivity = Counter(
+            hub.online for hub_id, hub in hubs.items() if hub_id not in self.devices.disabled
+        )
+
+    @callback
+    def _handle_disabled_changed(self) -> None:
+        self._count_hubs(self.data)
+        self.async_update_hub_listeners()
 
     async def _async_add_details(self, hubs: dict[str, Hub]) -> dict[str, Hub]:
         """Fetch each hub if the list has no states. A hub whose request fails keeps its state."""
@@ -156,6 +206,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
 
     def _check_hub_list(self, hub_list: HubList) -> None:
         """Update the repair issues after a list was read; log new malformed items once."""
+        async_handle_accepted_token(self.hass, self.config_entry)
         async_delete_issue(self.hass, self.config_entry, "scope_missing")
         async_update_response_issue(self.hass, self.config_entry, understood=not hub_list.malformed)
         logged = self._hub_list.malformed if self._hub_list else ()
@@ -172,7 +223,14 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             return super().async_add_listener(update_callback)
         listeners = self._hub_listeners[context]
         listeners.append(update_callback)
-        return partial(list.remove, listeners, update_callback)
+
+        @callback
+        def remove_listener() -> None:
+            listeners.remove(update_callback)
+            if not listeners:
+                self._hub_listeners.pop(context, None)
+
+        return remove_listener
 
     @callback
     def async_set_report_listener(self, hub_id: str, listener: ReportListener | None) -> None:
@@ -244,6 +302,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         if listener := self._report_listeners.get(hub.id):
             listener(hub, request)
         if known != hub:
-            self.hubs_by_connectivity.subtract((known.online,))
-            self.hubs_by_connectivity.update((hub.online,))
+            if hub.id not in self.devices.disabled:
+                self.hubs_by_connectivity.subtract((known.online,))
+                self.hubs_by_connectivity.update((hub.online,))
             self.async_update_hub_listeners(hub.id)

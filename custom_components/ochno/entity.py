@@ -1,18 +1,20 @@
 """Base classes of the entities."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set as AbstractSet
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, override
 
 from homeassistant.core import callback
 from homeassistant.helpers.device_registry import DeviceInfo
-from homeassistant.helpers.entity import Entity, EntityDescription
+from homeassistant.helpers.entity import EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .const import CONF_ACCESS, DOMAIN, Access
 from .coordinator import OchnoCoordinator
 from .data import OchnoConfigEntry, OchnoData
+from .devices import async_entity_ids
 from .operated.models import Hub
 
 # Home Assistant enables at most 10,000 entities per config entry. Above this number of hubs, the
@@ -39,10 +41,14 @@ class OchnoEntityDescription(EntityDescription):
 
 
 class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
-    """Entity of one hub. Unavailable while the hub is offline or not in the account."""
+    """Entity of one hub. Unavailable while the hub is offline or not in the account.
+
+    `deleted` tells whether the entity was removed from the entity registry.
+    """
 
     _attr_has_entity_name = True
     entity_description: OchnoEntityDescription
+    deleted = False
 
     def __init__(self, data: OchnoData, hub_id: str, description: OchnoEntityDescription) -> None:
         super().__init__(data.coordinator, hub_id)
@@ -58,6 +64,19 @@ class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
     def hub(self) -> Hub:
         """Return the hub. Raises KeyError if it is not in the account."""
         return self._control.hub(self._hub_id)
+
+    @callback
+    @override
+    def _handle_coordinator_update(self) -> None:
+        if self._hub_id in self.coordinator.devices:
+            super()._handle_coordinator_update()
+        else:
+            # The hub moved to another account, which adds this entity again.
+            self.hass.async_create_task(self.async_remove(force_remove=True))
+
+    @override
+    async def async_removed_from_registry(self) -> None:
+        self.deleted = True
 
     @property
     @override
@@ -101,12 +120,14 @@ class OchnoActivePortEntity(OchnoHubEntity):
 def async_add_hub_entities[DescriptionT: OchnoEntityDescription](
     entry: OchnoConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    descriptions_fn: Callable[[Hub], Iterable[DescriptionT]],
-    entity_class: Callable[[OchnoData, str, DescriptionT], Entity],
+    descriptions_fn: Callable[[Hub, AbstractSet[str]], Iterable[DescriptionT]],
+    entity_class: Callable[[OchnoData, str, DescriptionT], OchnoHubEntity],
 ) -> None:
     """Add the entities that the hubs support, now and when a hub reports a new value.
 
-    If the device of a hub was removed, its entities are added again when the hub returns.
+    `descriptions_fn` gets a hub and the keys of its registered entities. A registered entity is
+    added even if the hub does not report the value any more; its state is unknown then. If the
+    device of a hub was removed, its entities are added again when the hub returns.
     """
     data = entry.runtime_data
     coordinator = data.coordinator
@@ -120,11 +141,18 @@ def async_add_hub_entities[DescriptionT: OchnoEntityDescription](
             if hub_id not in coordinator.devices:
                 known.pop(hub_id, None)
             elif (hub := coordinator.data.get(hub_id)) is not None:
-                keys = known.setdefault(hub_id, set())
-                for description in descriptions_fn(hub):
+                registered = dict[str, str]()
+                if (keys := known.get(hub_id)) is None:
+                    keys = known[hub_id] = set()
+                    registered = async_entity_ids(coordinator.hass, entry, hub_id)
+                for description in descriptions_fn(hub, registered.keys()):
                     if description.key not in keys and description.access in (None, access):
                         keys.add(description.key)
-                        entities.append(entity_class(data, hub_id, description))
+                        entity = entity_class(data, hub_id, description)
+                        entity.async_on_remove(
+                            partial(_forget_deleted, entity, keys, description.key)
+                        )
+                        entities.append(entity)
         if entities:
             async_add_entities(entities)
 
@@ -132,3 +160,9 @@ def async_add_hub_entities[DescriptionT: OchnoEntityDescription](
         coordinator.async_add_listener(lambda: async_add_new(coordinator.changed))
     )
     async_add_new(coordinator.data)
+
+
+def _forget_deleted(entity: OchnoHubEntity, keys: set[str], key: str) -> None:
+    """Forget an entity that was deleted, so that it can be added again."""
+    if entity.deleted:
+        keys.discard(key)

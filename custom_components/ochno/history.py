@@ -69,6 +69,8 @@ def async_start_history(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
                 current=_values(hub) if hub else {},
             )
             updated.append(snapshots[hub_id])
+            if hub is None and hub_id not in coordinator.devices:
+                del snapshots[hub_id]
         # Deferred, so that the command that caused the change continues before automations react.
         hass.loop.call_soon(async_dispatcher_send, hass, SIGNAL_HUBS_UPDATED, updated)
 

@@ -52,9 +52,11 @@ class OchnoImplementation(AuthImplementation):
 
     def __init__(self, hass: HomeAssistant, auth_domain: str, credential: ClientCredential) -> None:
         super().__init__(hass, auth_domain, credential, _endpoints(PRODUCTION))
+        self.server = PRODUCTION
 
     def set_server(self, server: str) -> None:
         """Use the endpoints of this base URL. Application credentials do not store a server."""
+        self.server = server
         endpoints = _endpoints(server)
         self.authorize_url = endpoints.authorize_url
         self.token_url = endpoints.token_url
@@ -70,7 +72,8 @@ class OchnoImplementation(AuthImplementation):
         """Exchange the authorization code for tokens.
 
         The result has `expires_at` in Unix seconds, and the redirect URI. The refresh must send
-        the same URI, and Home Assistant cannot always determine it at that time. Raises
+        the same URI, and Home Assistant cannot always determine it at that time. It also has the
+        server and the client id, because no other server may receive the tokens. Raises
         UnknownTokenResponseError without a refresh token.
         """
         token = await super().async_resolve_external_data(external_data)
@@ -80,7 +83,14 @@ class OchnoImplementation(AuthImplementation):
             **token,
             "expires_at": time.time() + token["expires_in"],
             "redirect_uri": external_data["state"]["redirect_uri"],
+            **self._origin,
+            "generation": 0,
         }
+
+    @property
+    def _origin(self) -> dict[str, str]:
+        """Return what the tokens belong to."""
+        return {"server": self.server, "client_id": self.client_id}
 
     @override
     async def _async_refresh_token(self, token: Token) -> Token:
@@ -92,7 +102,7 @@ class OchnoImplementation(AuthImplementation):
                 "redirect_uri": token["redirect_uri"],
             }
         )
-        return {**token, **new_token}
+        return {**token, **new_token, **self._origin, "generation": token.get("generation", 0) + 1}
 
     @override
     async def _token_request(self, data: dict[str, str]) -> Token:

@@ -1,15 +1,14 @@
 """Errors and repair issues that the user sees."""
 
-from datetime import datetime, timedelta
+import time
 from typing import Final
 
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.config_entries import SOURCE_REAUTH, SOURCE_RECONFIGURE, ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, OAuth2TokenRequestReauthError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.update_coordinator import UpdateFailed
 from homeassistant.loader import async_get_loaded_integration
-from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
 from .const import DOMAIN
@@ -23,16 +22,66 @@ from .operated.errors import (
 )
 from .operated.models import Hub
 
-# A repair issue is created when responses have been invalid for this time.
-UNKNOWN_SHAPE_ISSUE_AFTER: Final = timedelta(days=1)
+# A repair issue is created when responses have been invalid for this time, in seconds.
+UNKNOWN_SHAPE_ISSUE_AFTER: Final = 24 * 3600
+# Seconds that the API must reject valid tokens before the user is asked to sign in again.
+REAUTH_AFTER: Final = 300
+# Seconds between two polls after that.
+REAUTH_POLL_INTERVAL: Final = 300
 # Limits in seconds for the Retry-After of the server.
 MIN_RETRY_AFTER: Final = 30
 MAX_RETRY_AFTER: Final = 3600
 
 _ISSUES: Final = ("answer_not_understood", "control_scope_missing", "push_refused", "scope_missing")
 
-# By entry id. Kept between attempts to set up an entry.
-_UNKNOWN_SHAPE_SINCE: Final[HassKey[dict[str, datetime]]] = HassKey(f"{DOMAIN}_unknown_shape_since")
+# Monotonic time by entry id. Kept between attempts to set up an entry.
+_UNKNOWN_SHAPE_SINCE: Final[HassKey[dict[str, float]]] = HassKey(f"{DOMAIN}_unknown_shape_since")
+_REJECTED_SINCE: Final[HassKey[dict[str, float]]] = HassKey(f"{DOMAIN}_rejected_since")
+
+
+@callback
+def async_start_reauth(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Ask the user to sign in again.
+
+    Home Assistant does not ask while a dialog to reconfigure the entry is open, which can be
+    forgotten in another browser tab. It is closed. A sign-in that is being completed continues.
+    """
+    _abort_flows(hass, entry, SOURCE_RECONFIGURE)
+    entry.async_start_reauth(hass)
+
+
+def _abort_flows(hass: HomeAssistant, entry: ConfigEntry, source: str) -> None:
+    for flow in list(entry.async_get_active_flows(hass, {source})):
+        hass.config_entries.flow.async_abort(flow["flow_id"])
+
+
+@callback
+def async_handle_rejected_token(hass: HomeAssistant, entry: ConfigEntry) -> bool:
+    """Handle a 401 for a token that was just renewed; return whether the user must sign in again.
+
+    A short disturbance of the API is no reason to sign in again.
+    """
+    now = time.monotonic()
+    since = hass.data.setdefault(_REJECTED_SINCE, {}).setdefault(entry.entry_id, now)
+    if now - since < REAUTH_AFTER:
+        return False
+    async_start_reauth(hass, entry)
+    return True
+
+
+@callback
+def async_handle_accepted_token(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Close the dialog to sign in again if the API accepts the token after all."""
+    if hass.data.get(_REJECTED_SINCE, {}).pop(entry.entry_id, None) is not None:
+        _abort_flows(hass, entry, SOURCE_REAUTH)
+
+
+@callback
+def async_remove_problems(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Delete everything about the problems of an entry that is removed."""
+    async_delete_issues(hass, entry)
+    for key in (_UNKNOWN_SHAPE_SINCE, _REJECTED_SINCE):
+        hass.data.get(key, {}).pop(entry.entry_id, None)
 
 
 @callback
@@ -69,7 +118,7 @@ def async_update_response_issue(
 ) -> None:
     """Create the issue about invalid responses after one day; delete it after a valid response."""
     since = hass.data.setdefault(_UNKNOWN_SHAPE_SINCE, {})
-    now = dt_util.utcnow()
+    now = time.monotonic()
     if understood:
         since.pop(entry.entry_id, None)
         async_delete_issue(hass, entry, "answer_not_understood")
@@ -85,13 +134,13 @@ def error_summary(err: BaseException) -> str:
     return repr(err) if isinstance(err, OperatedError) else type(err).__name__
 
 
-def update_failed(err: OperatedError) -> UpdateFailed:
+def update_failed(err: OperatedError, retry_after: float | None = None) -> UpdateFailed:
     """Return the error of a failed poll.
 
-    After a rate limit, it has the seconds to wait before the next poll, from 30 to 3,600.
+    It has the seconds to wait before the next poll: after a rate limit from 30 to 3,600, otherwise
+    `retry_after`.
     """
     placeholders: dict[str, str] | None = None
-    retry_after: float | None = None
     match err:
         case OperatedForbiddenError():
             key = "scope_missing"
@@ -103,6 +152,8 @@ def update_failed(err: OperatedError) -> UpdateFailed:
             placeholders = {"status": str(err.status)}
         case OperatedResponseError():
             key = "answer_not_understood"
+        case OperatedUnauthorizedError():
+            key = "unauthorized"
         case _:
             key = "cannot_connect"
     return UpdateFailed(

@@ -29,7 +29,7 @@ from .operated.errors import (
     OperatedUnauthorizedError,
 )
 from .problems import async_create_issue, async_delete_issue, error_summary
-from .storage import async_load
+from .storage import async_load, async_remove
 from .webhook import OchnoWebhook
 
 PUSH_POLL_INTERVAL: Final = timedelta(seconds=120)
@@ -59,20 +59,14 @@ class _StoredSubscription(TypedDict):
     subscription_id: str | None
 
 
-async def _async_load(store: Store[_StoredSubscription]) -> _StoredSubscription | None:
-    """Load the storage file; None if it is missing or unusable."""
-    stored = await async_load(store)
-    if stored is None or not isinstance(webhook_id := stored.get("webhook_id"), str):
-        return None
-    subscription_id = stored.get("subscription_id")
-    return _StoredSubscription(
-        webhook_id=webhook_id,
-        subscription_id=subscription_id if isinstance(subscription_id, str) else None,
-    )
+def _is_usable(stored: _StoredSubscription) -> bool:
+    """Return whether a storage file has all keys."""
+    subscription_id = stored.get("subscription_id", 0)
+    return isinstance(stored.get("webhook_id"), str) and isinstance(subscription_id, str | None)
 
 
 def _subscription_store(hass: HomeAssistant, entry_id: str) -> Store[_StoredSubscription]:
-    return Store(hass, 1, f"{DOMAIN}.{entry_id}", private=True)
+    return Store(hass, 1, f"{DOMAIN}.{entry_id}", private=True, atomic_writes=True)
 
 
 class OchnoPush:
@@ -107,7 +101,7 @@ class OchnoPush:
 
     async def async_start(self) -> None:
         """Register the webhook, and subscribe when Home Assistant has started."""
-        stored = await _async_load(self._store)
+        stored = await async_load(self._store, _is_usable)
         self._webhook_id = stored["webhook_id"] if stored else webhook.async_generate_id()
         self._subscription_id = stored["subscription_id"] if stored else None
         if stored is None:
@@ -166,11 +160,22 @@ class OchnoPush:
         async with self._lock:
             if self._stopped:
                 return
+            error: Exception | None = None
             try:
                 state = await self._async_subscribe_or_extend()
+                self._failures = 0
+                if state is PushState.ACTIVE is not self.state:
+                    # Changes from before the subscription are not delivered.
+                    await self._coordinator.async_refresh()
             except Exception as err:
-                state = _state_after_error(err)
-                self._set_state(state, error_summary(err))
+                state, error = _state_after_error(err), err
+            if self._stopped:
+                # The run took longer than the stop could wait.
+                with suppress(Exception):
+                    await self._async_unsubscribe()
+                return
+            if error is not None:
+                self._set_state(state, error_summary(error))
                 if state is PushState.REFUSED and self._failures >= len(RETRY_INTERVALS):
                     async_create_issue(self._hass, self._entry, "push_refused")
                 if self._failures >= len(RETRY_INTERVALS):
@@ -179,18 +184,9 @@ class OchnoPush:
                 interval = RETRY_INTERVALS[min(self._failures, len(RETRY_INTERVALS) - 1)]
                 self._failures += 1
             else:
-                self._failures = 0
-                if state is PushState.ACTIVE is not self.state:
-                    # Changes from before the subscription are not delivered.
-                    await self._coordinator.async_refresh()
                 self._set_state(state, _POLLING_REASONS.get(state, ""))
                 async_delete_issue(self._hass, self._entry, "push_refused")
                 interval = EXTEND_INTERVAL
-            if self._stopped:
-                # async_stop timed out while this run was in progress.
-                with suppress(Exception):
-                    await self._async_unsubscribe()
-                return
             self._schedule_maintenance(random.uniform(0.9, 1.1) * interval)  # noqa: S311 - no secret
 
     async def _async_subscribe_or_extend(self) -> PushState:
@@ -301,6 +297,6 @@ def _state_after_error(err: Exception) -> PushState:
 async def async_remove_push(hass: HomeAssistant, entry_id: str) -> None:
     """Delete the cloudhook and the storage file of an entry that is removed."""
     store = _subscription_store(hass, entry_id)
-    if stored := await _async_load(store):
+    if stored := await async_load(store, _is_usable):
         await cloudhook.async_delete(hass, stored["webhook_id"])
-    await store.async_remove()
+    await async_remove(store)

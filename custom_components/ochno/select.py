@@ -1,6 +1,6 @@
 """Select for the active port, with the access *Read and control*."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set as AbstractSet
 from dataclasses import dataclass
 from typing import override
 
@@ -41,8 +41,10 @@ async def async_setup_entry(
     async_add_hub_entities(entry, async_add_entities, _descriptions, OchnoActivePortSelect)
 
 
-def _descriptions(hub: Hub) -> Iterator[OchnoSelectEntityDescription]:
-    if hub.ports:
+def _descriptions(
+    hub: Hub, registered_keys: AbstractSet[str]
+) -> Iterator[OchnoSelectEntityDescription]:
+    if ACTIVE_PORT.key in registered_keys or hub.ports:
         yield ACTIVE_PORT
 
 

@@ -1,6 +1,6 @@
 """Sensors: the active port (with read-only access), hub diagnostics, and the account."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import override
@@ -122,12 +122,18 @@ async def async_setup_entry(
     )
 
 
-def _descriptions(hub: Hub) -> Iterator[OchnoSensorEntityDescription]:
-    return (description for description in SENSORS if description.value_fn(hub) is not None)
+def _descriptions(
+    hub: Hub, registered_keys: AbstractSet[str]
+) -> Iterator[OchnoSensorEntityDescription]:
+    for description in SENSORS:
+        if description.key in registered_keys or description.value_fn(hub) is not None:
+            yield description
 
 
-def _active_port_descriptions(hub: Hub) -> Iterator[OchnoSensorEntityDescription]:
-    if ACTIVE_PORT.value_fn(hub) is not None:
+def _active_port_descriptions(
+    hub: Hub, registered_keys: AbstractSet[str]
+) -> Iterator[OchnoSensorEntityDescription]:
+    if ACTIVE_PORT.key in registered_keys or ACTIVE_PORT.value_fn(hub) is not None:
         yield ACTIVE_PORT
 
 

@@ -1,18 +1,17 @@
 """Names of the account's spaces (rooms)."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+import time
 from typing import Final
-
-from homeassistant.util import dt as dt_util
 
 from .const import LOGGER
 from .operated.client import OperatedClient
 from .operated.errors import OperatedError
 from .operated.models import Hub
 
-UPDATE_INTERVAL: Final = timedelta(hours=1)
-RETRY_INTERVAL: Final = timedelta(minutes=5)
+# Seconds.
+UPDATE_INTERVAL: Final = 3600
+RETRY_INTERVAL: Final = 300
 
 
 class SpaceNames:
@@ -23,12 +22,12 @@ class SpaceNames:
         self._client = client
         # Ids at the last request. An id without a name must not cause a request at each poll.
         self._requested_ids: set[str] = set()
-        self._next_update = dt_util.utcnow()
+        self._next_update = time.monotonic()
 
     @property
     def update_due(self) -> bool:
         """Return whether the hourly update is due."""
-        return dt_util.utcnow() >= self._next_update
+        return time.monotonic() >= self._next_update
 
     async def async_update(self, hubs: Iterable[Hub]) -> None:
         """Fetch the names if the hourly update is due or a hub has a new space id.
@@ -39,11 +38,11 @@ class SpaceNames:
         if not self.update_due and space_ids <= self._requested_ids:
             return
         self._requested_ids = space_ids
-        self._next_update = dt_util.utcnow() + UPDATE_INTERVAL
+        self._next_update = time.monotonic() + UPDATE_INTERVAL
         try:
             spaces = await self._client.spaces()
         except OperatedError as err:
             LOGGER.debug("Could not fetch the spaces: %r", err)
-            self._next_update = dt_util.utcnow() + RETRY_INTERVAL
+            self._next_update = time.monotonic() + RETRY_INTERVAL
             return
         self.names = {space.id: space.name for space in spaces}

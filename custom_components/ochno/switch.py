@@ -1,6 +1,6 @@
 """Switches for the ports, with the access *Read and control*."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set as AbstractSet
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, override
@@ -13,6 +13,7 @@ from .const import Access
 from .data import OchnoConfigEntry
 from .entity import OchnoEntityDescription, OchnoHubEntity, async_add_hub_entities
 from .operated.models import Hub
+from .ports import port_count
 
 # OchnoControl keeps the commands of one hub in order. Different hubs can be switched in parallel.
 PARALLEL_UPDATES = 0
@@ -47,8 +48,10 @@ async def async_setup_entry(
     async_add_hub_entities(entry, async_add_entities, _descriptions, OchnoPortSwitch)
 
 
-def _descriptions(hub: Hub) -> Iterator[OchnoSwitchEntityDescription]:
-    return (port_switch(port.number) for port in hub.ports)
+def _descriptions(
+    hub: Hub, registered_keys: AbstractSet[str]
+) -> Iterator[OchnoSwitchEntityDescription]:
+    return map(port_switch, range(1, port_count(hub, registered_keys) + 1))
 
 
 class OchnoPortSwitch(OchnoHubEntity, SwitchEntity):

@@ -98,12 +98,14 @@ class HubTarget:
         `direct_keys` only count if the target names these entities directly. The same applies to
         the key of the room system's port, because no laptop is connected there.
         """
+        device = snapshot.device(self._hass)
+        if device is not None and device.disabled:
+            return False
         unique_ids = {f"{snapshot.hub.id}_{key}" for key in keys}
         if not self._direct.isdisjoint(f"{snapshot.hub.id}_{key}" for key in direct_keys):
             return True
         if f"port_{snapshot.hub.fixed_port}_connected" in keys:
             return bool(unique_ids & self._direct)
-        device = snapshot.device(self._hass)
         whole_hub = device is not None and device.id in self._device_ids
         return bool(unique_ids & self._included) or (whole_hub and not unique_ids & self._excluded)
 

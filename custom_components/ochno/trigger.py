@@ -92,6 +92,8 @@ class HubTrigger(TargetConfigMixin, Trigger):
     def _run_action(self, event: HubEvent, run_action: TriggerActionRunner) -> None:
         hub = event.snapshot.hub
         device = event.snapshot.device(self._hass)
+        if device is not None and device.disabled:
+            return
         name = (device and device.name_by_user) or hub.name
         area_id = device.area_id if device else None
         area = ar.async_get(self._hass).async_get_area(area_id) if area_id else None

@@ -9,8 +9,8 @@ from typing import Final
 from aiohttp.web import Request, RequestPayloadError
 
 from homeassistant.components import webhook
-from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import CALLBACK_TYPE, HomeAssistant
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import OAuth2TokenRequestBaseError
 from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.network import NoURLAvailableError
@@ -101,15 +101,12 @@ class OchnoWebhook:
 
     async def _handle_request(self, hass: HomeAssistant, webhook_id: str, request: Request) -> None:
         """Handle a delivery. The response is always 200 with an empty body."""
-        if self._verification_token is None:
+        if (verification_token := self._verification_token) is None:
             return
         try:
             delivery = Delivery.from_body(await _read_body(request))
         except (RequestPayloadError, OperatedResponseError) as err:
             LOGGER.debug("%s: dropped a delivery: %s", self._entry.title, err)
-            return
-        # The subscription may have ended while the body was read.
-        if (verification_token := self._verification_token) is None:
             return
         if not all(
             hmac.compare_digest(token.encode(errors="replace"), verification_token.encode())
@@ -117,13 +114,16 @@ class OchnoWebhook:
         ):
             LOGGER.debug("%s: dropped a delivery with a wrong token", self._entry.title)
             return
+        if self._verification_token is None:
+            # The entry was unloaded while the body was read. It may be loaded again by now.
+            if self._entry.state is ConfigEntryState.LOADED:
+                self._request_refresh(self._entry.runtime_data.coordinator)
+            return
         self.last_delivery = dt_util.utcnow()
         hub = self._find_hub(delivery)
         if hub is None:
             self._keep(delivery)
-            self._entry.async_create_background_task(
-                hass, self._coordinator.async_request_refresh(), "Ochno refresh"
-            )
+            self._request_refresh(self._coordinator)
             return
         self._on_delivery(hub.id)
         if delivery.new_state is None:
@@ -131,6 +131,13 @@ class OchnoWebhook:
         else:
             self._coordinator.async_merge_state(hub.id, delivery.new_state)
         self._schedule_fetch(hub.id)
+
+    def _request_refresh(self, coordinator: OchnoCoordinator) -> None:
+        # While the account is unavailable, only the polls try again.
+        if coordinator.last_update_success:
+            self._entry.async_create_background_task(
+                self._hass, coordinator.async_request_refresh(), "Ochno refresh"
+            )
 
     def _find_hub(self, delivery: Delivery) -> Hub | None:
         hubs = self._coordinator.data
@@ -149,15 +156,23 @@ class OchnoWebhook:
         """Fetch a hub soon: a delivery may contain only a part of its state."""
         self._due_hub_ids.add(hub_id)
         if self._cancel_fetch is None:
-            self._cancel_fetch = async_call_later(self._hass, FETCH_DELAY, self._async_fetch_due)
+            self._cancel_fetch = async_call_later(self._hass, FETCH_DELAY, self._start_fetch)
 
-    async def _async_fetch_due(self, _now: datetime) -> None:
+    @callback
+    def _start_fetch(self, _now: datetime) -> None:
         self._cancel_fetch = None
         due, self._due_hub_ids = self._due_hub_ids, set()
-        if len(due) > _MAX_SINGLE_FETCHES:
+        # While the account is unavailable, only the polls try again.
+        if self._coordinator.last_update_success:
+            self._entry.async_create_background_task(
+                self._hass, self._async_fetch(due), "Ochno fetch"
+            )
+
+    async def _async_fetch(self, hub_ids: set[str]) -> None:
+        if len(hub_ids) > _MAX_SINGLE_FETCHES:
             await self._coordinator.async_refresh()
             return
-        for hub_id in due:
+        for hub_id in hub_ids:
             # A persistent error is reported by the next poll.
             with suppress(OperatedError, OAuth2TokenRequestBaseError):
                 await self._coordinator.async_refresh_hub(hub_id)

@@ -234,6 +234,21 @@ async def test_reauth_flow_access_revoked_restores_updates(browser: Browser) -> 
     await browser.expect_state("Port 4 connected", "Plugged in")
 
 
+async def test_user_flow_linked_account_renews_its_sign_in(browser: Browser) -> None:
+    await browser.page.request.post(f"{browser.environment.simulator_url}/simulator/revoke")
+    await start_user_flow(browser)
+    await fill_in_form(browser, "Read and control")
+    window = await browser.open_sign_in()
+    await window.get_by_role("radio", name="Example Organisation").check()
+    await submit_decision(window, "Approve")
+    await browser.expect_text("Example Organisation was linked already")
+    await browser.take_screenshots("linked-already")
+    await browser.click_button("Close")
+    await open_device(browser, "Focus room")
+    await press_in_simulator(browser, "Unplug, port 4, Focus room")
+    await browser.expect_state("Port 4 connected", "Unplugged")
+
+
 async def choose_from_account_menu(browser: Browser, item: str) -> None:
     await open_integration(browser)
     # The first menu belongs to the page, the second one to the account.

@@ -75,9 +75,27 @@ async def test_account_object_or_array_returns_account(
     client: OperatedClient, simulator: Simulator, form: str
 ) -> None:
     simulator.settings.update({"accounts_form": form})
-    account = await client.account()
+    [account] = await client.accounts()
     assert account.name == "Example Organisation"
     assert account.id == simulator.database.account().id
+
+
+async def test_accounts_several_in_response_returns_all(
+    client: OperatedClient, simulator: Simulator
+) -> None:
+    simulator.settings.accounts_form = "all"
+    accounts = await client.accounts()
+    assert {account.name for account in accounts} >= {"Example Organisation", "Second Organisation"}
+
+
+async def test_hubs_and_spaces_with_account_id_have_account_id(
+    client: OperatedClient, simulator: Simulator
+) -> None:
+    simulator.settings.send_account_id = True
+    account_id = simulator.database.account().id
+    hub_list = await client.hubs()
+    assert {hub.account_id for hub in hub_list.hubs.values()} == {account_id}
+    assert {space.account_id for space in await client.spaces()} == {account_id}
 
 
 async def test_spaces_valid_response_returns_spaces(
@@ -430,15 +448,15 @@ async def test_list_request_body_not_a_list_raises_response_error(
 
 
 @pytest.mark.parametrize(
-    "body", ["null", "[]", "{}", '[{"id": "1"}, {"id": "2"}]', '{"id": null}', '"1"', "[[]]"]
+    "body", ["null", "{}", '[{"id": "1"}, {"name": "2"}]', '{"id": null}', '"1"', "[[]]"]
 )
-async def test_account_without_exactly_one_id_raises_response_error(
+async def test_account_without_id_raises_response_error(
     client: OperatedClient, simulator: Simulator, body: str
 ) -> None:
     simulator.add_fault("GET", "/api/accounts/v1", Fault.body(body))
-    reason = r"^(expected one account with an id|expected an object, got a (list|string))$"
+    reason = r"^(expected an account with an id|expected an object, got a (list|string))$"
     with pytest.raises(OperatedResponseError, match=reason):
-        await client.account()
+        await client.accounts()
 
 
 @pytest.mark.parametrize("body", ["[]", '"anna"', "1"])

@@ -46,6 +46,7 @@ async def test_hub_complete_json_sets_all_fields(client: OperatedClient, sim_hub
     assert await fetch_hub(client, sim_hub) == Hub(
         id=sim_hub.id,
         name="Boardroom",
+        account_id=None,
         serial_number=sim_hub.serial,
         product="O-PC-4",
         firmware="4.2.1",

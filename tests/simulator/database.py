@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .hub import HubListener, JsonObject, SimHub
+from .settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +38,10 @@ class Space:
     name: str
     account_id: str
 
-    def as_json(self) -> JsonObject:
+    def as_json(self, settings: Settings) -> JsonObject:
         """Return the JSON object of the REST API."""
-        return {"id": self.id, "name": self.name}
+        account = {"accountId": self.account_id} if settings.send_account_id else {}
+        return {"id": self.id, "name": self.name, **account}
 
 
 class Database:
@@ -79,8 +81,12 @@ class Database:
         raise KeyError(name_or_id)
 
     def hubs_in_account(self, account_id: str) -> list[SimHub]:
-        """Return the hubs of an account."""
-        return [hub for hub in self.hubs.values() if hub.account_id == account_id]
+        """Return the hubs of an account, and the hubs that are shared with it."""
+        return [
+            hub
+            for hub in self.hubs.values()
+            if account_id == hub.account_id or account_id in hub.shared_with
+        ]
 
     def spaces_in_account(self, account_id: str) -> list[Space]:
         """Return the spaces of an account."""
@@ -146,6 +152,14 @@ class Database:
         for space_id in removed.space_ids:
             if space_id not in used_space_ids:
                 self.spaces.pop(space_id, None)
+        self.version += 1
+
+    def move_hub(self, name_or_id: str, account: str) -> None:
+        """Move a hub and its spaces to another account."""
+        hub = self.hub(name_or_id)
+        hub.account_id = self.account(account).id
+        for space_id in self.spaces.keys() & set(hub.space_ids):
+            self.spaces[space_id].account_id = hub.account_id
         self.version += 1
 
     def _add_demo_data(self) -> None:

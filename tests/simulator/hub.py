@@ -73,6 +73,8 @@ class SimHub:
         self.name = name
         self.serial = serial
         self.account_id = account_id
+        # Ids of other accounts that list the hub as well.
+        self.shared_with: set[str] = set()
         self.space_ids = list(space_ids)
         self.product = product
         self.ports = ports
@@ -227,6 +229,8 @@ class SimHub:
             settings.space_key: self.space_ids,
             "data": data,
         }
+        if settings.send_account_id:
+            hub["accountId"] = self.account_id
         if settings.serial_at != "data":
             hub["serialNumber"] = self.serial
         if settings.serial_at != "top":

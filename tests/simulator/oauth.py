@@ -193,6 +193,7 @@ class OAuthServer:
         except OAuthError as error:
             body = {"error": error.error, "error_description": str(error)}
             return json_response(request, body, error.status)
+        request[SESSION_COOKIE] = grant.account_id
         response = json_response(request, self._issue_tokens(grant, parameters["grant_type"]))
         response.headers["Cache-Control"] = "no-store"
         return response

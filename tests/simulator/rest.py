@@ -65,8 +65,13 @@ class RestApi:
     async def _get_account(self, request: web.Request) -> web.Response:
         grant = self._oauth.authorize(request, "accounts:read")
         account = self._database.account(grant.account_id).as_json()
-        in_array = self._settings.accounts_form == "array"
-        return json_response(request, [account] if in_array else account)
+        match self._settings.accounts_form:
+            case "object":
+                return json_response(request, account)
+            case "array":
+                return json_response(request, [account])
+        accounts = self._database.accounts.values()
+        return json_response(request, [account.as_json() for account in accounts])
 
     async def _get_groups(self, request: web.Request) -> web.Response:
         grant = self._oauth.authorize(request, "accounts:read")
@@ -75,7 +80,7 @@ class RestApi:
     async def _get_spaces(self, request: web.Request) -> web.Response:
         grant = self._oauth.authorize(request)
         spaces = self._database.spaces_in_account(grant.account_id)
-        return json_response(request, [space.as_json() for space in spaces])
+        return json_response(request, [space.as_json(self._settings) for space in spaces])
 
     async def _get_hubs(self, request: web.Request) -> web.Response:
         grant = self._oauth.authorize(request, "hubs:read")
@@ -121,7 +126,7 @@ class RestApi:
 
     def _find_hub(self, request: web.Request, grant: Grant) -> SimHub:
         hub = self._database.hubs.get(request.match_info["id"])
-        if hub is None or hub.account_id != grant.account_id:
+        if hub is None or hub not in self._database.hubs_in_account(grant.account_id):
             raise ApiError(404, "not_found", "There is no such hub.")
         return hub
 

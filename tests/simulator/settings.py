@@ -58,7 +58,10 @@ class Settings:
     reuse_revokes: bool = False
 
     # REST. The delays follow the event loop's clock, which tests cannot freeze.
-    accounts_form: Literal["object", "array"] = "object"
+    # "all": the list of all accounts of the user.
+    accounts_form: Literal["object", "array", "all"] = "object"
+    # Hubs and spaces have an `accountId`, as in the older portal.
+    send_account_id: bool = False
     # Every response sets a session cookie, which overrides the access token of later requests.
     session_cookie: bool = False
     list_state: bool = True

@@ -75,7 +75,7 @@ class Simulator:
         self._received_secrets: set[str] = set()
         self.database = Database(hubs=hubs)
         self.hub, self.add_hub = self.database.hub, self.database.add_hub
-        self.remove_hub = self.database.remove_hub
+        self.remove_hub, self.move_hub = self.database.remove_hub, self.database.move_hub
         self._oauth = OAuthServer(self.database, self.settings)
         self._tasks = BackgroundTasks()
         self.subscriptions = Subscriptions(self._oauth, self.settings, self._tasks)

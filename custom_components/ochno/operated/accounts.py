@@ -9,25 +9,17 @@ from .values import JSON, as_list, as_object, text
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """The organisation account that the user selected when signing in.
-
-    `name` is None if the API does not send it.
-    """
+    """An organisation account. `name` is None if the API does not send it."""
 
     id: str
     name: str | None
 
     @classmethod
     def from_json(cls, json: JSON) -> Self:
-        """Parse `GET /api/accounts/v1`: an object, or a list with one object.
-
-        Raises OperatedResponseError unless it contains exactly one account with an id.
-        """
-        if isinstance(json, list) and len(json) == 1:
-            json = json[0]
+        """Parse one account. Raises OperatedResponseError if it has no id."""
         account = as_object(json)
         if (id_ := text(account.get("id"))) is None:
-            raise OperatedResponseError("expected one account with an id")
+            raise OperatedResponseError("expected an account with an id")
         return cls(id=id_, name=text(account.get("name")))
 
 
@@ -50,10 +42,11 @@ class User:
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """A space (room)."""
+    """A space (room). `account_id` is None if the API does not send it."""
 
     id: str
     name: str
+    account_id: str | None
 
     @classmethod
     def from_json(cls, json: JSON) -> Self | None:
@@ -61,7 +54,18 @@ class Space:
         if not isinstance(json, dict):
             return None
         id_, name = text(json.get("id")), text(json.get("name"))
-        return None if id_ is None or name is None else cls(id=id_, name=name)
+        if id_ is None or name is None:
+            return None
+        return cls(id=id_, name=name, account_id=text(json.get("accountId")))
+
+
+def read_accounts(json: JSON) -> tuple[Account, ...]:
+    """Parse `GET /api/accounts/v1`: one account, or a list of accounts.
+
+    Raises OperatedResponseError if an account has no id.
+    """
+    items = json if isinstance(json, list) else [json]
+    return tuple(Account.from_json(item) for item in items)
 
 
 def read_spaces(json: JSON) -> tuple[Space, ...]:

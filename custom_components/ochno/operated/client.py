@@ -13,7 +13,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from .accounts import Account, Space, User, read_spaces
+from .accounts import Account, Space, User, read_accounts, read_spaces
 from .delivery import EVENTS
 from .errors import (
     OperatedConnectionError,
@@ -58,9 +58,12 @@ class OperatedClient:
         body, _ = await self._request("GET", path)
         return decode(body)
 
-    async def account(self) -> Account:
-        """Fetch the selected account. Requires the scope `accounts:read`."""
-        return Account.from_json(await self.get("/api/accounts/v1"))
+    async def accounts(self) -> tuple[Account, ...]:
+        """Fetch the accounts of the user. Requires the scope `accounts:read`.
+
+        The vendor does not document whether this is only the selected account.
+        """
+        return read_accounts(await self.get("/api/accounts/v1"))
 
     async def user(self) -> User:
         """Fetch the user who signed in. Requires the scope `sub`."""

@@ -75,6 +75,7 @@ class Hub:
 
     id: str
     name: str
+    account_id: str | None
     serial_number: str | None
     product: str | None
     firmware: str | None
@@ -115,6 +116,7 @@ class Hub:
                 hub.get("name"), hub.get("customid"), data.get("customid"), hub.get("hwId"), serial
             )
             or id_,
+            account_id=text(hub.get("accountId")),
             serial_number=serial,
             product=text(data.get("product")),
             firmware=text(data.get("firmware")),
