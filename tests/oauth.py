@@ -95,6 +95,8 @@ async def poll_until_refresh(home: Home, held: HeldResponse) -> None:
 
 
 async def sign_in_again(home: Home) -> Step:
-    """Complete the reauth flow and return its last step."""
+    """Complete the reauth flow with the account of its entry; return its last step."""
     [flow] = home.hass.config_entries.flow.async_progress_by_handler("ochno")
-    return await home.sign_in(await home.submit_form({"flow_id": flow["flow_id"]}))
+    entry = home.hass.config_entries.async_get_known_entry(flow["context"]["entry_id"])
+    step = await home.submit_form({"flow_id": flow["flow_id"]})
+    return await home.sign_in(step, entry.title)

@@ -279,11 +279,24 @@ NO_USER_FAULTS = {
 
 
 @parametrize_fault(NO_USER_FAULTS)
-async def test_user_flow_with_unknown_account_and_user_aborts(
+async def test_user_flow_with_unknown_account_and_user_identifies_account_by_hub(
     home: CheckedHome, fault: Fault
 ) -> None:
     home.simulator.add_fault("GET", ACCOUNTS_PATH, empty_response(404))
     home.simulator.add_fault("GET", USER_INFO_PATH, fault)
+    entry = await home.link_account()
+    account = home.simulator.database.account()
+    hub_ids = {hub.id for hub in home.simulator.database.hubs_in_account(account.id)}
+    assert entry.unique_id == f"hub_{min(hub_ids)}"
+
+
+@parametrize_fault(NO_USER_FAULTS)
+async def test_user_flow_with_unknown_account_and_user_and_no_hubs_aborts(
+    home: CheckedHome, fault: Fault
+) -> None:
+    home.simulator.add_fault("GET", ACCOUNTS_PATH, empty_response(404))
+    home.simulator.add_fault("GET", USER_INFO_PATH, fault)
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.body("[]"))
     await home.add_credentials()
     assert (await home.run_user_flow())["reason"] == "account_unknown"
 

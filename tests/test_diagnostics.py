@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from http import HTTPStatus
 import json
+import re
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
 from custom_components.ochno.operated.redact import REDACTED, redact
-from custom_components.ochno.operated.values import JSON
+from custom_components.ochno.operated.types import JSON
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
@@ -86,20 +88,57 @@ async def test_entry_diagnostics_have_sorted_scopes_for_each_scope_format(
     assert (await download(home))["token"]["scopes"] == scopes
 
 
-async def test_entry_diagnostics_have_all_hubs_and_responses_of_unconfirmed_endpoints(
+async def test_entry_diagnostics_have_each_response_and_its_interpretation(
     home: Home, entry: ConfigEntry
 ) -> None:
-    diagnostics = await download(home)
-    assert len(diagnostics["hubs"]) == len(
-        home.simulator.database.hubs_in_account(home.simulator.database.account().id)
-    )
-    assert diagnostics["hubs"][0]["name"] == REDACTED
-    assert diagnostics["hubs"][0]["data"]["state"]["otp"] == "normal"
-    assert set(diagnostics["answers"]) == {
-        "/api/accounts/v1",
-        "/identity/oauth/v2/userinfo",
-        "/api/spaces/v1",
+    responses = (await download(home))["responses"]
+    assert {path: response["interpreted"] for path, response in responses.items()} == {
+        "/api/hubs/v1": {"hubs": 4, "malformed": [], "first_hubs": ANY},
+        "/api/accounts/v1": {"accounts": 1},
+        "/identity/oauth/v2/userinfo": {"has_id": True, "has_name": True},
+        "/api/spaces/v1": {"spaces": 4, "malformed": []},
     }
+    hubs = responses["/api/hubs/v1"]
+    assert (hubs["status"], hubs["content_type"]) == (200, "application/json; charset=utf-8")
+    assert hubs["length"] > 1_000
+    assert hubs["body"][0]["name"] == REDACTED
+    assert hubs["body"][0]["data"]["state"]["otp"] == "normal"
+    assert "connected" in hubs["shape"]
+    assert hubs["interpreted"]["first_hubs"][0] == {
+        "online": True,
+        "connected": [True, False, False, False],
+        "active_port": 1,
+        "default_port": 1,
+        "room_system": True,
+        "room_system_port": 1,
+        "overheating": False,
+        "admin_mode": False,
+        "spaces": 1,
+        "has_account": False,
+        "unread": [],
+    }
+
+
+async def test_entry_diagnostics_have_requests_of_each_hour(home: Home, entry: ConfigEntry) -> None:
+    await home.poll(2)
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.reset())
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(502))
+    await home.poll(2)
+    await home.advance_time(3600)
+    hours = (await download(home))["requests"]
+    first, *_ = hours.values()
+    assert first["GET /api/hubs/v1: 200"] + first["GET /api/hubs/v1: 304"] == 3
+    assert first["GET /api/hubs/v1: 502"] == 1
+    assert first["GET /api/hubs/v1: ClientOSError"] == 1
+    assert len(hours) == 2
+
+
+async def test_entry_diagnostics_have_requests_of_last_24_hours(
+    home: Home, entry: ConfigEntry
+) -> None:
+    for _ in range(30):
+        await home.advance_time(3600)
+    assert len((await download(home))["requests"]) == 24
 
 
 async def test_diagnostics_contain_no_secrets_or_personal_data(
@@ -121,22 +160,31 @@ async def test_hub_diagnostics_have_hub_and_response_of_hub_endpoint(
     home: Home, entry: ConfigEntry
 ) -> None:
     diagnostics = await download_hub(home)
-    assert diagnostics["hub"]["data"]["state"]["active"] == 1
-    assert diagnostics["answer"]["data"]["state"]["active"] == 1
+    assert diagnostics["hub"]["received"]["data"]["state"]["active"] == 1
+    assert diagnostics["response"]["body"]["data"]["state"]["active"] == 1
+    for part in (diagnostics["hub"], diagnostics["response"]):
+        assert part["interpreted"]["active_port"] == 1
 
 
-async def test_entry_diagnostics_with_failed_responses_have_error_summaries(
+async def test_entry_diagnostics_with_failed_responses_have_status_or_error(
     home: Home, entry: ConfigEntry
 ) -> None:
     home.simulator.add_fault("GET", "/api/accounts/v1", Fault.status(500))
     home.simulator.add_fault("GET", "/api/spaces/v1", Fault.html())
-    answers = (await download(home))["answers"]
-    assert answers["/api/accounts/v1"] == "OperatedStatusError(500)"
-    assert answers["/api/spaces/v1"] == "OperatedResponseError('not JSON')"
-    home.simulator.add_fault("POST", TOKEN_PATH, Fault.status(503), times=None)
+    responses = (await download(home))["responses"]
+    assert responses["/api/accounts/v1"]["status"] == 500
+    assert responses["/api/spaces/v1"]["interpreted"].startswith(
+        "OperatedResponseError('expected JSON, got "
+    )
+    home.simulator.add_fault("GET", "/api/accounts/v1", Fault.reset())
     home.simulator.add_fault("GET", "/api/spaces/v1", Fault.status(401))
-    answers = (await download(home))["answers"]
-    assert answers["/api/spaces/v1"] == "OAuth2TokenRequestTransientError"
+    responses = (await download(home))["responses"]
+    assert responses["/api/accounts/v1"] == "OperatedConnectionError('ClientOSError')"
+    assert responses["/api/spaces/v1"]["status"] == 401
+    home.simulator.add_fault("POST", TOKEN_PATH, Fault.status(503), times=None)
+    await home.advance_time(3600)
+    responses = (await download(home))["responses"]
+    assert set(responses.values()) == {"OAuth2TokenRequestTransientError"}
 
 
 async def test_entry_diagnostics_have_error_of_last_poll_until_next_successful_poll(
@@ -176,94 +224,92 @@ async def push_entry(home: Home) -> ConfigEntry:
     return entry
 
 
-async def download_unknown_deliveries(home: Home) -> Any:
-    """Return the deliveries that were not understood. Entry and hub diagnostics have the same."""
-    deliveries = (await download(home))["deliveries_not_understood"]
-    assert (await download_hub(home))["deliveries_not_understood"] == deliveries
+async def download_deliveries(home: Home) -> Any:
+    """Return the deliveries by event. Entry and hub diagnostics have the same."""
+    deliveries = (await download(home))["deliveries"]
+    assert (await download_hub(home))["deliveries"] == deliveries
     return deliveries
 
 
-@pytest.mark.parametrize(
-    ("event", "data"),
-    [
-        ("hub:temp", {"temp": 45.5, "unit": "degrees"}),
-        ("hub:temp", 45.5),
-        ("hub:charging", {"usb1": {"watts": "60 W", "state": "charging"}, "usb2": None}),
-        ("hub:charging", [0, 60, 0, 0]),
-        ("hub:con:change", {"usb2": {"type": "usb", "connected": True}}),
-        ("hub:power", {"newState": {"watts": 12}}),
-        ("hub:state:change", {"active": 2}),
-    ],
-)
-async def test_diagnostics_have_redacted_delivery_of_undocumented_event_or_shape(
-    home: Home, push_entry: ConfigEntry, event: str, data: Any
-) -> None:
-    assert await download_unknown_deliveries(home) == []
-    home.simulator.settings.delivery_token = "verificationToken"
-    await home.simulator.deliver("Boardroom", event, data)
-    assert await download_unknown_deliveries(home) == [
-        {"event": event, "hubId": REDACTED, "data": data, "verificationToken": REDACTED}
-    ]
-
-
-@pytest.mark.parametrize(
-    ("delivery", "expected"),
-    [
-        ({"hubId": "66a1", "temp": 45}, {"hubId": REDACTED, "temp": 45}),
-        (
-            {"event": "hub:state:change", "hubId": "66a1", "data": {"newState": {"temp": 45}}},
-            {"event": "hub:state:change", "hubId": REDACTED, "data": {"newState": {"temp": 45}}},
-        ),
-        (
-            [{"event": "hub:temp", "temp": 45, "owner": "Anna"}],
-            [{"event": "hub:temp", "temp": 45, "owner": REDACTED}],
-        ),
-        ("Anna", REDACTED),
-    ],
-    ids=["no event", "unknown hub", "list", "string"],
-)
-async def test_diagnostics_have_redacted_delivery_without_known_hub(
-    home: Home, push_entry: ConfigEntry, delivery: Any, expected: Any
-) -> None:
-    await home.post_to_webhook(delivery)
-    assert await download_unknown_deliveries(home) == [expected]
-
-
-async def test_diagnostics_have_last_delivery_of_each_event(
+async def test_diagnostics_have_deliveries_that_were_understood(
     home: Home, push_entry: ConfigEntry
 ) -> None:
-    for temp in (45, 46):
-        await home.simulator.deliver("Boardroom", "hub:temp", {"temp": temp})
-        await home.simulator.deliver("Boardroom", "hub:charging", {"watts": temp})
-    deliveries = await download_unknown_deliveries(home)
-    assert [delivery["data"] for delivery in deliveries] == [{"temp": 46}, {"watts": 46}]
-
-
-async def test_diagnostics_omit_applied_deliveries_and_deliveries_with_wrong_token(
-    home: Home, push_entry: ConfigEntry
-) -> None:
+    assert await download_deliveries(home) == {}
     await home.simulator.deliver("Boardroom", "hub:state:change", {"newState": {"active": 2}})
     home.simulator.settings.delivery_token = "header"
+    await home.simulator.deliver("Boardroom", "hub:temp", {"temp": 45})
+    deliveries = await download_deliveries(home)
+    [state_change], [temperature] = deliveries["hub:state:change"], deliveries["hub:temp"]
+    for delivery in (state_change, temperature):
+        assert delivery["problem"] is None
+        assert delivery["content_type"] == home.simulator.settings.delivery_content_type
+        assert {"Content-Type", "Host"} <= set(delivery["headers"])
+        assert delivery["time"] is not None
+    assert (state_change["token_found_in"], temperature["token_found_in"]) == ([], ["header"])
+
+
+@pytest.mark.parametrize(
+    ("delivery", "event", "problem"),
+    [
+        ({"hubId": "66a1", "temp": 45}, "", "expected the id or serial number of a hub, got "),
+        (
+            {"event": "hub:state:change", "hubId": "66a1", "data": {"newState": {"temp": 45}}},
+            "hub:state:change",
+            "expected the id or serial number of a hub, got ",
+        ),
+        ([{"event": "hub:temp", "temp": 45, "owner": "Anna"}], "hub:temp", "expected the id or "),
+        ("Anna", "", "expected the id or serial number of a hub, got "),
+        (
+            {"event": "hub:power", "hubId": "$hub", "watts": 12},
+            "hub:power",
+            "expected a known event and its state, got ",
+        ),
+        (
+            {"event": "hub:state:change", "hubId": "$hub", "active": 2},
+            "hub:state:change",
+            "expected a known event and its state, got ",
+        ),
+    ],
+    ids=["no event", "unknown hub", "list", "string", "unknown event", "no state"],
+)
+async def test_diagnostics_and_log_have_shape_of_delivery_that_was_not_understood(
+    home: Home,
+    push_entry: ConfigEntry,
+    caplog: pytest.LogCaptureFixture,
+    delivery: Any,
+    event: str,
+    problem: str,
+) -> None:
+    if isinstance(delivery, dict) and delivery.get("hubId") == "$hub":
+        delivery["hubId"] = home.simulator.hub("Boardroom").id
+    for _ in range(2):
+        await home.post_to_webhook(delivery)
+    diagnostics = await download(home)
+    records = diagnostics["deliveries"][event]
+    assert len(records) == 2
+    assert records[0]["problem"].startswith(problem)
+    assert diagnostics["not_understood"]["delivery"] == {records[0]["problem"]: 2}
+    assert caplog.text.count(f"not understood (delivery): {records[0]['problem']}") == 1
+    assert "Anna" not in records[0]["problem"]
+
+
+async def test_diagnostics_omit_deliveries_with_wrong_token(
+    home: Home, push_entry: ConfigEntry
+) -> None:
+    home.simulator.settings.delivery_token = "header"
     await home.simulator.deliver("Boardroom", "hub:temp", {"temp": 45}, token="wrong")
-    assert await download_unknown_deliveries(home) == []
+    assert await download_deliveries(home) == {}
 
 
-async def test_diagnostics_with_many_unknown_events_have_limited_number_of_them(
+async def test_diagnostics_have_limited_number_of_deliveries_and_events(
     home: Home, push_entry: ConfigEntry
 ) -> None:
     for number in range(40):
-        await home.post_to_webhook({"event": f"made:up:{number}", "data": number})
-    for data in (1, 2):
-        for event in ("hub:temp", "hub:charging", "made:up:0", "made:up:39"):
-            await home.post_to_webhook({"event": event, "data": data})
-    deliveries = await download_unknown_deliveries(home)
-    assert {delivery["event"]: delivery["data"] for delivery in deliveries} == {
-        f"made:up:{number}": number for number in range(10)
-    } | {
-        "hub:temp": 2,
-        "hub:charging": 2,
-        "made:up:0": 2,
-    }
+        await home.post_to_webhook({"event": "hub:temp", "data": number})
+        await home.post_to_webhook({"event": f"made:up:{chr(97 + number % 26)}"})
+    deliveries = await download_deliveries(home)
+    assert len(deliveries["hub:temp"]) == 20
+    assert len(deliveries) == 15
 
 
 @pytest.mark.parametrize("path", ["temp", "data.temp", "data.state.temp", "data.power"])
@@ -277,21 +323,43 @@ async def test_entry_diagnostics_have_undocumented_hub_data(
         extra = {key: extra}
     home.simulator.hub("Boardroom").extra = extra
     await home.poll()
-    data: Any = (await download(home))["hubs"][0]
+    data: Any = (await download(home))["responses"]["/api/hubs/v1"]["body"][0]
     for key in keys:
         data = data[key]
     assert data == undocumented
 
 
-async def test_diagnostics_of_entry_that_is_not_loaded_have_entry_state_and_no_hubs(
-    hass: HomeAssistant, home: Home, entry: ConfigEntry
+@pytest.mark.parametrize("state", ["setup_retry", "not_loaded"])
+async def test_diagnostics_of_entry_that_is_not_loaded_have_responses(
+    hass: HomeAssistant, home: Home, entry: ConfigEntry, state: str
 ) -> None:
-    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(500), times=None)
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.body('{"devices": []}'), times=None)
     await hass.config_entries.async_reload(entry.entry_id)
+    if state == "not_loaded":
+        await hass.config_entries.async_unload(entry.entry_id)
     diagnostics = await download(home)
-    assert diagnostics["entry"]["state"] == "setup_retry"
-    assert "hubs" not in diagnostics
-    assert await download_hub(home) == {}
+    assert diagnostics["entry"]["state"] == state
+    assert "devices" in diagnostics["responses"]["/api/hubs/v1"]["shape"]
+    assert diagnostics["responses"]["/api/spaces/v1"]["status"] == 200
+    [description] = diagnostics["not_understood"]["GET /api/hubs/v1"]
+    assert description.startswith("expected a list, got ")
+    assert (await download_hub(home))["response"]["interpreted"]["active_port"] == 1
+
+
+async def test_diagnostics_after_revoked_access_have_error_of_token_refresh(
+    home: Home, entry: ConfigEntry
+) -> None:
+    home.simulator.revoke_access()
+    await home.hass.config_entries.async_reload(entry.entry_id)
+    responses = (await download(home))["responses"]
+    assert set(responses.values()) == {"OAuth2TokenRequestReauthError"}
+
+
+async def test_diagnostics_have_fields_of_token_response_without_tokens(
+    home: Home, entry: ConfigEntry
+) -> None:
+    response = (await download(home))["token"]["response"]
+    assert {"access_token", "refresh_token"} <= set(re.findall(r"\w+", response))
 
 
 async def test_account_device_diagnostics_have_no_hub(

@@ -80,7 +80,7 @@ async def test_command_rejected_after_entry_is_gone_creates_no_issue(
 
 
 @pytest.mark.parametrize(
-    "body", ['{"hubs": []}', LIST_WITH_INVALID_HUB], ids=["no list", "list with invalid hub"]
+    "body", ['{"errors": []}', LIST_WITH_INVALID_HUB], ids=["no list", "list with invalid hub"]
 )
 async def test_response_issue_exists_after_a_day_of_invalid_responses_until_next_valid_response(
     hass: HomeAssistant, home: Home, entry: ConfigEntry, body: str

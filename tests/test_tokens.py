@@ -222,7 +222,7 @@ async def test_concurrent_poll_command_delivery_and_diagnostics_refresh_once(hom
     assert not diagnostics.done()
     held.release.set()
     await command
-    responses = (await diagnostics)["data"]["answers"]
+    responses = (await diagnostics)["data"]["responses"]
     await home.wait_until_idle()
     assert len(refreshes(home)) == 1
     # No 304 for the list either, because the hourly request is sent without an ETag.

@@ -17,10 +17,9 @@ from .devices import (
     hub_id_of_device,
 )
 from .history import async_remove_history, async_start_history
-from .operated.client import OperatedClient
 from .problems import async_delete_issues, async_remove_problems
 from .push import OchnoPush, async_remove_push
-from .session import async_get_session
+from .session import async_create_client
 from .tokens import OchnoSession, async_remove_tokens
 
 PLATFORMS: Final = [Platform.BINARY_SENSOR, Platform.SELECT, Platform.SENSOR, Platform.SWITCH]
@@ -29,9 +28,7 @@ PLATFORMS: Final = [Platform.BINARY_SENSOR, Platform.SELECT, Platform.SENSOR, Pl
 async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bool:
     """Set up one Ochno Operated account."""
     session = await OchnoSession.async_create(hass, entry)
-    client = OperatedClient(
-        async_get_session(hass), entry.data[CONF_SERVER], session.async_get_access_token
-    )
+    client = async_create_client(hass, entry.data[CONF_SERVER], session.async_get_access_token)
     coordinator = OchnoCoordinator(hass, entry, client)
     await coordinator.async_config_entry_first_refresh()
     coordinator.async_start()

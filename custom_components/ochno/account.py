@@ -2,16 +2,22 @@
 
 from collections.abc import Awaitable, Set as AbstractSet
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 
 from homeassistant.config_entries import ConfigEntry
 
 from .const import CONF_ACCOUNT_ID, CONF_USER_ID
 from .operated.client import OperatedClient
-from .operated.errors import OperatedForbiddenError, OperatedResponseError, OperatedStatusError
+from .operated.errors import (
+    OperatedForbiddenError,
+    OperatedRateLimitError,
+    OperatedResponseError,
+    OperatedStatusError,
+)
 
 _DEFAULT_TITLE: Final = "Ochno Operated"
+# From this status on, the server has a problem.
+_SERVER_ERROR: Final = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,31 +52,37 @@ class SignedInAccount:
     def unique_id(self, used: AbstractSet[str | None]) -> str | None:
         """Return the unique id for a new entry; None if the account cannot be identified.
 
-        A user's id can be used already, by an entry for another account of the user.
+        A user's id can be used already, by an entry for another account of the user. Without any
+        id, a hub identifies the account.
         """
-        if self.account_id is not None or self.user_id is None:
+        if self.account_id is not None:
             return self.account_id
-        if self.user_id not in used or not self.hub_ids:
+        if self.user_id is not None and (self.user_id not in used or not self.hub_ids):
             return self.user_id
-        return f"{self.user_id}_{min(self.hub_ids)}"
+        return f"{self.user_id or 'hub'}_{min(self.hub_ids)}" if self.hub_ids else None
 
 
-async def async_identify_account(client: OperatedClient) -> SignedInAccount:
+async def async_identify_account(client: OperatedClient, *, is_new: bool) -> SignedInAccount:
     """Identify the account of the client's tokens by its account, spaces, user and hubs.
 
-    Raises OperatedError.
+    A new entry can do without an id, if the server has a problem with it. Raises OperatedError.
     """
     hub_list = await client.hubs()
-    accounts = await _none_if_unsupported(client.accounts()) or ()
-    user = await _none_if_unsupported(client.user())
+    accounts = await _none_if_refused(client, client.accounts(), is_new) or ()
+    user = await _none_if_refused(client, client.user(), is_new)
     account = accounts[0] if len(accounts) == 1 else None
     account_id = account.id if account else None
     if account is None:
         account_id = _common({hub.account_id for hub in hub_list.hubs.values()})
         if account_id is None:
-            spaces = await _none_if_unsupported(client.spaces()) or ()
+            spaces = await _none_if_refused(client, client.spaces(), is_new) or ()
             account_id = _common({space.account_id for space in spaces})
         account = next((one for one in accounts if one.id == account_id), None)
+    if account_id is None:
+        description = f"the account is not known, {len(accounts)} accounts were read"
+        client.evidence.record("sign-in", description)
+    if user is None or user.id is None:
+        client.evidence.record("sign-in", "the user is not known")
     # Not the e-mail address, because the title appears in the log and in entity names.
     names = [account and account.name, user and user.name]
     return SignedInAccount(
@@ -87,13 +99,20 @@ def _common(account_ids: set[str | None]) -> str | None:
     return known.pop() if len(known) == 1 else None
 
 
-async def _none_if_unsupported[ResponseT](response: Awaitable[ResponseT]) -> ResponseT | None:
-    """Return the response; None for 403, 404 or a response with an unexpected structure."""
+async def _none_if_refused[ResponseT](
+    client: OperatedClient, response: Awaitable[ResponseT], is_new: bool
+) -> ResponseT | None:
+    """Return the response; None if the server refuses it or it has an unexpected structure.
+
+    A rejected token, a rate limit and a connection error are raised, because they concern all
+    requests. So is a problem of the server, unless the account is for a new entry.
+    """
     try:
         return await response
-    except OperatedForbiddenError, OperatedResponseError:
-        return None
-    except OperatedStatusError as err:
-        if err.status != HTTPStatus.NOT_FOUND:
+    except (OperatedForbiddenError, OperatedResponseError, OperatedStatusError) as err:
+        if isinstance(err, OperatedRateLimitError) or (
+            not is_new and isinstance(err, OperatedStatusError) and err.status >= _SERVER_ERROR
+        ):
             raise
+        client.evidence.record("sign-in", str(err) or type(err).__name__)
         return None

@@ -10,6 +10,7 @@ import probatio
 from homeassistant.config_entries import (
     SOURCE_REAUTH,
     SOURCE_RECONFIGURE,
+    SOURCE_USER,
     ConfigEntry,
     ConfigEntryState,
     ConfigFlowResult,
@@ -54,7 +55,6 @@ from .oauth import (
     UnknownTokenResponseError,
     granted_scopes,
 )
-from .operated.client import OperatedClient
 from .operated.errors import (
     OperatedError,
     OperatedForbiddenError,
@@ -62,7 +62,7 @@ from .operated.errors import (
     OperatedUnauthorizedError,
 )
 from .operated.server import base_url
-from .session import async_get_session
+from .session import async_create_client
 from .tokens import async_save_new_tokens, token_lock
 
 
@@ -240,7 +240,7 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
             access_token: str = token["access_token"]
             return access_token
 
-        client = OperatedClient(async_get_session(self.hass), self._server, token_source)
+        client = async_create_client(self.hass, self._server, token_source)
         granted = granted_scopes(token)
         try:
             # A token response without scopes says nothing about the granted access.
@@ -250,7 +250,7 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
                 and "hubs:write" not in granted
             ):
                 raise OperatedForbiddenError
-            return await async_identify_account(client)
+            return await async_identify_account(client, is_new=self.source == SOURCE_USER)
         except OperatedForbiddenError as err:
             raise self._scope_missing() from err
         except OperatedUnauthorizedError as err:

@@ -22,7 +22,7 @@ from .operated.errors import (
     OperatedUnauthorizedError,
 )
 from .operated.models import Hub, HubList
-from .operated.values import JSON
+from .operated.types import JSON
 from .ports import RegisteredPorts
 from .problems import (
     REAUTH_POLL_INTERVAL,
@@ -37,8 +37,6 @@ from .problems import (
 from .spaces import SpaceNames
 
 POLL_INTERVAL: Final = timedelta(seconds=30)
-# Enough to recognise the problem in a list of malformed items.
-_MAX_MALFORMED_LOGGED: Final = 5
 
 # Called with a hub that a poll, a single request or a delivery reported, and with its request
 # number.
@@ -205,13 +203,10 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         }
 
     def _check_hub_list(self, hub_list: HubList) -> None:
-        """Update the repair issues after a list was read; log new malformed items once."""
+        """Update the repair issues after a list was read."""
         async_handle_accepted_token(self.hass, self.config_entry)
         async_delete_issue(self.hass, self.config_entry, "scope_missing")
         async_update_response_issue(self.hass, self.config_entry, understood=not hub_list.malformed)
-        logged = self._hub_list.malformed if self._hub_list else ()
-        for problem in sorted(set(hub_list.malformed) - set(logged))[:_MAX_MALFORMED_LOGGED]:
-            LOGGER.warning("%s: skipped a hub that could not be parsed: %s", self.name, problem)
 
     @callback
     @override

@@ -4,7 +4,6 @@
 """
 
 import base64
-import json
 import secrets
 import time
 from typing import Any, Final, override
@@ -26,8 +25,10 @@ from homeassistant.exceptions import (
 from .const import DOMAIN, PRODUCTION, Access
 from .operated.client import read_body
 from .operated.errors import OperatedResponseError
-from .operated.values import seconds_from_now
-from .session import async_get_session
+from .operated.redact import shape
+from .operated.types import JSON
+from .operated.values import decode, seconds_from_now, unwrapped_object
+from .session import async_get_evidence, async_get_session
 
 READ_SCOPES: Final = ("sub", "email", "hubs:read", "accounts:read")
 SCOPES: Final = {Access.READ: READ_SCOPES, Access.CONTROL: (*READ_SCOPES, "hubs:write")}
@@ -123,21 +124,26 @@ class OchnoImplementation(AuthImplementation):
             ) as response:
                 body = await read_body(response)
         except OperatedResponseError as err:
+            self._record(str(err))
             raise UnknownTokenResponseError(domain=DOMAIN) from err
         except (aiohttp.ClientError, TimeoutError) as err:
             raise OAuth2TokenRequestConnectionError(domain=DOMAIN) from err
         try:
-            # Python rejects integers of thousands of digits. seconds_from_now reads floats only.
-            answer = json.loads(body, parse_int=float)
-        except ValueError, RecursionError:
-            answer = None
-
-        if response.status != 200:
-            refused = response.status in (400, 401) and _is_refusal(answer)
+            json, problem = decode(body), None
+        except OperatedResponseError as err:
+            json, problem = None, str(err)
+        if not 200 <= response.status < 300:
+            refused = response.status in (400, 401) and _is_refusal(json)
             raise (OAuth2TokenRequestReauthError if refused else OAuth2TokenRequestTransientError)(
                 request_info=response.request_info, status=response.status, domain=DOMAIN
             )
-        return _read_token(answer)
+        if (token := _read_token(json)) is None:
+            self._record(problem or f"expected an access token, got {shape(json)}")
+            raise UnknownTokenResponseError(domain=DOMAIN)
+        return token
+
+    def _record(self, description: str) -> None:
+        async_get_evidence(self.hass).record("POST /identity/oauth/v2/token", description)
 
 
 def granted_scopes(token: Token) -> frozenset[str]:
@@ -152,7 +158,7 @@ def _endpoints(server: str) -> AuthorizationServer:
     )
 
 
-def _is_refusal(answer: object) -> bool:
+def _is_refusal(answer: JSON) -> bool:
     """Return whether the body of a 400 or 401 can be a permanent error of the vendor.
 
     The vendor does not document its errors, so a body that is not JSON counts too.
@@ -164,22 +170,25 @@ def _is_refusal(answer: object) -> bool:
     return ("error" in answer or "code" in answer) and answer.get("error") not in _TEMPORARY_ERRORS
 
 
-def _read_token(answer: object) -> Token:
-    """Return the known fields of a token response, with the lifetime in seconds as `expires_in`.
+def _read_token(json: JSON) -> Token | None:
+    """Return the known fields of a token response; None without an access token.
 
-    Raises UnknownTokenResponseError without an access token.
+    `expires_in` is the lifetime in seconds. `response` is the redacted shape of the response.
     """
-    # The vendor's document mentions a "data object"; its demo client reads the fields directly.
-    if isinstance(answer, dict) and isinstance(answer.get("data"), dict):
-        answer = answer["data"]
-    if not isinstance(answer, dict) or not _is_header_safe(answer.get("access_token")):
-        raise UnknownTokenResponseError(domain=DOMAIN)
-    token = {
-        key: answer[key]
+    try:
+        # The vendor's document mentions a "data object"; its demo client reads the fields directly.
+        answer = unwrapped_object(json, "token", "access_token")
+    except OperatedResponseError:
+        return None
+    if not _is_header_safe(answer.get("access_token")):
+        return None
+    token: Token = {
+        key: answer.get(key)
         for key in ("access_token", "refresh_token", "token_type", "scope")
         if _is_header_safe(answer.get(key))
     }
     token["expires_in"] = _lifetime(answer.get("expires_in"), answer.get("access_expires_in"))
+    token["response"] = shape(json)
     return token
 
 

@@ -70,7 +70,10 @@ def _subscription_store(hass: HomeAssistant, entry_id: str) -> Store[_StoredSubs
 
 
 class OchnoPush:
-    """Webhook subscription of one config entry. `state` tells whether it delivers changes."""
+    """Webhook subscription of one config entry.
+
+    `state` tells whether it delivers changes, and `reason` why it does not; empty otherwise.
+    """
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class OchnoPush:
         coordinator: OchnoCoordinator,
     ) -> None:
         self.state = PushState.OFF
+        self.reason = ""
         self.webhook = OchnoWebhook(hass, entry, coordinator, self._handle_delivery)
         self._hass = hass
         self._entry = entry
@@ -237,6 +241,7 @@ class OchnoPush:
 
     def _set_state(self, state: PushState, reason: str) -> None:
         """Set the state; log it if it changed."""
+        self.reason = reason
         if state is self.state:
             return
         if state is PushState.ACTIVE:

@@ -1,4 +1,4 @@
-"""HTTP session of the integration."""
+"""HTTP session of the integration, and evidence about its responses."""
 
 from typing import Final
 
@@ -10,8 +10,25 @@ from homeassistant.helpers.aiohttp_client import async_create_clientsession
 from homeassistant.util.hass_dict import HassKey
 
 from .const import DOMAIN
+from .operated.client import OperatedClient, TokenSource
+from .operated.evidence import Evidence
 
 _SESSION: Final[HassKey[aiohttp.ClientSession]] = HassKey(f"{DOMAIN}_session")
+_EVIDENCE: Final[HassKey[Evidence]] = HassKey(f"{DOMAIN}_evidence")
+
+
+@callback
+def async_create_client(
+    hass: HomeAssistant, server: str, token_source: TokenSource
+) -> OperatedClient:
+    """Return a client for a server, a base URL."""
+    return OperatedClient(async_get_session(hass), server, token_source, async_get_evidence(hass))
+
+
+@callback
+def async_get_evidence(hass: HomeAssistant) -> Evidence:
+    """Return the evidence of all accounts and dialogs, so that nothing is logged twice."""
+    return hass.data.setdefault(_EVIDENCE, Evidence())
 
 
 @callback

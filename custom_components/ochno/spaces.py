@@ -6,7 +6,7 @@ from typing import Final
 
 from .const import LOGGER
 from .operated.client import OperatedClient
-from .operated.errors import OperatedError
+from .operated.errors import OperatedError, OperatedForbiddenError, OperatedStatusError
 from .operated.models import Hub
 
 # Seconds.
@@ -43,6 +43,8 @@ class SpaceNames:
             spaces = await self._client.spaces()
         except OperatedError as err:
             LOGGER.debug("Could not fetch the spaces: %r", err)
+            if isinstance(err, OperatedForbiddenError | OperatedStatusError):
+                self._client.evidence.record("GET /api/spaces/v1", repr(err))
             self._next_update = time.monotonic() + RETRY_INTERVAL
             return
         self.names = {space.id: space.name for space in spaces}

@@ -1,7 +1,9 @@
 """Webhook of one config entry: receives deliveries, verifies them, and updates the coordinator."""
 
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 import hmac
 from typing import Final
@@ -19,10 +21,12 @@ from homeassistant.util import dt as dt_util
 from . import cloudhook
 from .const import DOMAIN, LOGGER
 from .coordinator import OchnoCoordinator
-from .operated.delivery import EVENTS, Delivery
+from .operated.delivery import EVENTS_WITHOUT_STATE, Delivery, read_deliveries
 from .operated.errors import OperatedError, OperatedResponseError
 from .operated.models import Hub
-from .operated.values import JSON
+from .operated.redact import redact, shape
+from .problems import error_summary
+from .session import async_get_evidence
 
 # Deliveries about one hub often arrive together. One fetch after this time covers them.
 FETCH_DELAY: Final = timedelta(seconds=1)
@@ -30,17 +34,33 @@ FETCH_DELAY: Final = timedelta(seconds=1)
 _MAX_SINGLE_FETCHES: Final = 4
 # Bytes.
 _MAX_BODY: Final = 256 * 1024
-# Limit for events that are not documented. The documented ones are always kept.
-_MAX_KEPT_EVENTS: Final = 10
+# Limits of what is kept for diagnostics.
+_MAX_EVENTS: Final = 15
+_MAX_DELIVERIES: Final = 20
 # Names of headers and query parameters, normalised.
 _TOKEN_NAMES: Final = ("verificationtoken", "xverificationtoken")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryRecord:
+    """What diagnostics show about a delivery.
+
+    `headers` are names. `token_found_in` has the places of verification tokens: `body`, `header` or
+    `query`. `problem` describes what was not understood; None if nothing.
+    """
+
+    time: datetime
+    content_type: str | None
+    headers: list[str]
+    token_found_in: list[str]
+    problem: str | None
 
 
 class OchnoWebhook:
     """Webhook of one config entry.
 
-    `last_delivery` is the time of the last accepted delivery, None before it. `unapplied` has
-    the last delivery of each event that did not contain the state of a known hub, for diagnostics.
+    `last_delivery` is the time of the last accepted delivery, None before it. `deliveries` has the
+    last deliveries of each event, for diagnostics.
     """
 
     def __init__(
@@ -52,7 +72,7 @@ class OchnoWebhook:
     ) -> None:
         """`on_delivery` is called with the hub id of each accepted delivery about a known hub."""
         self.last_delivery: datetime | None = None
-        self.unapplied: dict[str | None, JSON] = {}
+        self.deliveries: dict[str, deque[DeliveryRecord]] = {}
         self._hass = hass
         self._entry = entry
         self._coordinator = coordinator
@@ -104,16 +124,21 @@ class OchnoWebhook:
         if (verification_token := self._verification_token) is None:
             return
         try:
-            delivery = Delivery.from_body(await _read_body(request))
+            deliveries = read_deliveries(await _read_body(request))
         except (RequestPayloadError, OperatedResponseError) as err:
             LOGGER.debug("%s: dropped a delivery: %s", self._entry.title, err)
+            async_get_evidence(self._hass).record("delivery", error_summary(err))
             return
-        if not all(
-            hmac.compare_digest(token.encode(errors="replace"), verification_token.encode())
-            for token in _sent_tokens(delivery, request)
-        ):
-            LOGGER.debug("%s: dropped a delivery with a wrong token", self._entry.title)
-            return
+        for delivery in deliveries:
+            if all(
+                hmac.compare_digest(token.encode(errors="replace"), verification_token.encode())
+                for _, token in _sent_tokens(delivery, request)
+            ):
+                self._handle_delivery(request, delivery)
+            else:
+                LOGGER.debug("%s: dropped a delivery with a wrong token", self._entry.title)
+
+    def _handle_delivery(self, request: Request, delivery: Delivery) -> None:
         if self._verification_token is None:
             # The entry was unloaded while the body was read. It may be loaded again by now.
             if self._entry.state is ConfigEntryState.LOADED:
@@ -121,14 +146,12 @@ class OchnoWebhook:
             return
         self.last_delivery = dt_util.utcnow()
         hub = self._find_hub(delivery)
+        self._record(request, delivery, hub)
         if hub is None:
-            self._keep(delivery)
             self._request_refresh(self._coordinator)
             return
         self._on_delivery(hub.id)
-        if delivery.new_state is None:
-            self._keep(delivery)
-        else:
+        if delivery.new_state is not None:
             self._coordinator.async_merge_state(hub.id, delivery.new_state)
         self._schedule_fetch(hub.id)
 
@@ -147,10 +170,27 @@ class OchnoWebhook:
             return None
         return next((hub for hub in hubs.values() if hub.serial_number == serial), None)
 
-    def _keep(self, delivery: Delivery) -> None:
-        kept = self.unapplied
-        if delivery.event in (*EVENTS, *kept) or len(kept) < _MAX_KEPT_EVENTS:
-            kept[delivery.event] = delivery.raw
+    def _record(self, request: Request, delivery: Delivery, hub: Hub | None) -> None:
+        """Keep what diagnostics show about a delivery."""
+        event = str(redact(delivery.event or "", "event"))
+        if event not in self.deliveries and len(self.deliveries) >= _MAX_EVENTS:
+            return
+        problem = None
+        if hub is None:
+            problem = f"expected the id or serial number of a hub, got {shape(delivery.raw)}"
+        elif delivery.new_state is None and delivery.event not in EVENTS_WITHOUT_STATE:
+            problem = f"expected a known event and its state, got {shape(delivery.raw)}"
+        if problem is not None:
+            async_get_evidence(self._hass).record("delivery", problem)
+        self.deliveries.setdefault(event, deque(maxlen=_MAX_DELIVERIES)).append(
+            DeliveryRecord(
+                time=dt_util.utcnow(),
+                content_type=request.headers.get("Content-Type"),
+                headers=sorted(request.headers),
+                token_found_in=[place for place, _ in _sent_tokens(delivery, request)],
+                problem=problem,
+            )
+        )
 
     def _schedule_fetch(self, hub_id: str) -> None:
         """Fetch a hub soon: a delivery may contain only a part of its state."""
@@ -190,13 +230,14 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _sent_tokens(delivery: Delivery, request: Request) -> list[str]:
-    """Return all verification tokens of a delivery, from the body, headers and query."""
+def _sent_tokens(delivery: Delivery, request: Request) -> list[tuple[str, str]]:
+    """Return all verification tokens of a delivery, with the place where each was found."""
     return [
-        *delivery.verification_tokens,
+        *(("body", token) for token in delivery.verification_tokens),
         *(
-            value
-            for name, value in (*request.headers.items(), *request.query.items())
+            (place, value)
+            for place, fields in (("header", request.headers), ("query", request.query))
+            for name, value in fields.items()
             if name.lower().replace("-", "").replace("_", "") in _TOKEN_NAMES
         ),
     ]

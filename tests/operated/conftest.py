@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from custom_components.ochno.operated.client import OperatedClient
+from custom_components.ochno.operated.evidence import Evidence
 
 from ..simulator import Simulator
 
@@ -73,4 +74,4 @@ def client(
     simulator: Simulator, session: aiohttp.ClientSession, token_source: SimulatorTokenSource
 ) -> OperatedClient:
     """Return a client that is connected to the simulator."""
-    return OperatedClient(session, simulator.url, token_source)
+    return OperatedClient(session, simulator.url, token_source, Evidence())

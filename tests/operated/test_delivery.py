@@ -3,13 +3,14 @@
 import orjson
 import pytest
 
-from custom_components.ochno.operated.delivery import Delivery
+from custom_components.ochno.operated.delivery import Delivery, read_deliveries
 from custom_components.ochno.operated.errors import OperatedResponseError
 
 
 def read_delivery(message: object) -> Delivery:
     """Read a delivery with this message as the body."""
-    return Delivery.from_body(orjson.dumps(message))
+    [delivery] = read_deliveries(orjson.dumps(message))
+    return delivery
 
 
 @pytest.mark.parametrize(
@@ -25,8 +26,12 @@ def read_delivery(message: object) -> Delivery:
         ({"hubId": "", "data": {"hubId": "h2"}}, "h2", None),
         ({"hubId": "h1", "data": "?"}, "h1", None),
         ({}, None, None),
-        ([{"hubId": "h1"}], None, None),
-        ("h1", None, None),
+        ([{"hubId": "h1"}], "h1", None),
+        ('{"hubId": "h1"}', "h1", None),
+        ({"hub": {"id": "h1", "serialNumber": "s1"}}, "h1", "s1"),
+        ({"data": {"hub": {"id": "h1"}}}, "h1", None),
+        ({"data": {"hub_id": "h1", "serial_number": "s1"}}, "h1", "s1"),
+        (1, None, None),
         (None, None, None),
     ],
 )
@@ -43,7 +48,7 @@ def test_delivery_hub_id_and_serial_number_are_read(
         ({"event": "hub:temp"}, "hub:temp"),
         ({"event": ""}, None),
         ({"event": ["hub:temp"]}, None),
-        ([{"event": "hub:temp"}], None),
+        ({"type": "hub:temp"}, "hub:temp"),
     ],
 )
 def test_delivery_event_is_read_and_body_is_kept(message: object, event: str | None) -> None:
@@ -101,5 +106,16 @@ def test_delivery_verification_tokens_are_read(message: object, tokens: tuple[st
     ],
 )
 def test_delivery_body_not_json_raises_response_error(body: bytes) -> None:
-    with pytest.raises(OperatedResponseError, match=r"^not JSON$"):
-        Delivery.from_body(body)
+    with pytest.raises(OperatedResponseError, match=r"^expected JSON, got "):
+        read_deliveries(body)
+
+
+def test_deliveries_list_is_read() -> None:
+    body = orjson.dumps([{"hubId": "h1"}, {"hubId": "h2"}])
+    assert [delivery.hub_id for delivery in read_deliveries(body)] == ["h1", "h2"]
+
+
+def test_deliveries_list_of_more_than_100_raises_response_error() -> None:
+    assert len(read_deliveries(orjson.dumps([{}] * 100))) == 100
+    with pytest.raises(OperatedResponseError, match="expected a delivery, got a list of 101"):
+        read_deliveries(orjson.dumps([{}] * 101))

@@ -9,7 +9,7 @@ import pytest
 from custom_components.ochno.operated import models
 from custom_components.ochno.operated.errors import OperatedResponseError
 from custom_components.ochno.operated.models import HubList
-from custom_components.ochno.operated.values import JSON
+from custom_components.ochno.operated.types import JSON
 
 type HubJson = dict[str, Any]
 

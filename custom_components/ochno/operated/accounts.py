@@ -1,10 +1,13 @@
 """Data models of accounts, users and spaces."""
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Self
 
 from .errors import OperatedResponseError
-from .values import JSON, as_list, as_object, text
+from .redact import shape
+from .types import JSON
+from .values import Fields, text, unwrapped_list, unwrapped_object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,9 +20,9 @@ class Account:
     @classmethod
     def from_json(cls, json: JSON) -> Self:
         """Parse one account. Raises OperatedResponseError if it has no id."""
-        account = as_object(json)
+        account = unwrapped_object(json, "account")
         if (id_ := text(account.get("id"))) is None:
-            raise OperatedResponseError("expected an account with an id")
+            raise OperatedResponseError(f"expected an account with an id, got {shape(json)}")
         return cls(id=id_, name=text(account.get("name")))
 
 
@@ -36,8 +39,8 @@ class User:
 
         Raises OperatedResponseError if it is not an object.
         """
-        user = as_object(json)
-        return cls(id=text(user.get("sub")), name=text(user.get("name")))
+        user = unwrapped_object(json, "user", "sub")
+        return cls(id=text(user.get("sub", "id")), name=text(user.get("name")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +52,13 @@ class Space:
     account_id: str | None
 
     @classmethod
-    def from_json(cls, json: JSON) -> Self | None:
-        """Parse one item of `GET /api/spaces/v1`; None if it has no id or no name."""
-        if not isinstance(json, dict):
-            return None
-        id_, name = text(json.get("id")), text(json.get("name"))
+    def from_json(cls, json: JSON) -> Self:
+        """Parse one space. Raises OperatedResponseError if it has no id or no name."""
+        space = unwrapped_object(json, "space")
+        id_, name = text(space.get("id")), text(space.get("name"))
         if id_ is None or name is None:
-            return None
-        return cls(id=id_, name=name, account_id=text(json.get("accountId")))
+            raise OperatedResponseError(f"expected a space with id and name, got {shape(json)}")
+        return cls(id=id_, name=name, account_id=text(space.get("accountId")))
 
 
 def read_accounts(json: JSON) -> tuple[Account, ...]:
@@ -64,10 +66,27 @@ def read_accounts(json: JSON) -> tuple[Account, ...]:
 
     Raises OperatedResponseError if an account has no id.
     """
-    items = json if isinstance(json, list) else [json]
-    return tuple(Account.from_json(item) for item in items)
+    try:
+        return (Account.from_json(json),)
+    except OperatedResponseError:
+        return tuple(map(Account.from_json, unwrapped_list(json, "accounts")))
 
 
-def read_spaces(json: JSON) -> tuple[Space, ...]:
-    """Parse `GET /api/spaces/v1`. Raises OperatedResponseError if it is not a list."""
-    return tuple(space for item in as_list(json) if (space := Space.from_json(item)) is not None)
+def read_spaces(json: JSON) -> tuple[tuple[Space, ...], tuple[str, ...]]:
+    """Parse `GET /api/spaces/v1`: a list of spaces, which can contain other spaces.
+
+    Returns the spaces, and a description of each malformed item. Raises OperatedResponseError if it
+    is not a list.
+    """
+    spaces: list[Space] = []
+    malformed: list[str] = []
+    items = deque(unwrapped_list(json, "spaces"))
+    while items:
+        item = items.popleft()
+        try:
+            spaces.append(Space.from_json(item))
+        except OperatedResponseError as err:
+            malformed.append(str(err))
+        inner = Fields(item).get("spaces", "children") if isinstance(item, dict) else None
+        items.extend(inner if isinstance(inner, list) else ())
+    return tuple(spaces), tuple(malformed)

@@ -5,7 +5,9 @@ No other request is repeated.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -24,8 +26,12 @@ from .errors import (
     OperatedStatusError,
     OperatedUnauthorizedError,
 )
+from .evidence import Evidence
 from .models import Hub, HubList
-from .values import JSON, as_object, decode, identifier, seconds_from_now
+from .redact import shape
+from .requests import RequestCounts
+from .types import JSON
+from .values import decode, identifier, seconds_from_now, unwrapped_object
 
 # Returns an access token. The argument is the token that the server rejected with 401; None if none
 # was rejected. May raise errors of its own; the client does not catch them.
@@ -46,28 +52,32 @@ class OperatedClient:
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, server: str, token_source: TokenSource
+        self,
+        session: aiohttp.ClientSession,
+        server: str,
+        token_source: TokenSource,
+        evidence: Evidence,
     ) -> None:
-        """Use `server`, a base URL such as `https://operated.ochno.com`."""
+        """Use `server`, a base URL such as `https://operated.ochno.com`.
+
+        `evidence` records the responses that are not understood.
+        """
+        self.evidence = evidence
+        self.requests = RequestCounts()
         self._session = session
         self._server = server
         self._token_source = token_source
-
-    async def get(self, path: str) -> JSON:
-        """Return the decoded JSON of a path."""
-        body, _ = await self._request("GET", path)
-        return decode(body)
 
     async def accounts(self) -> tuple[Account, ...]:
         """Fetch the accounts of the user. Requires the scope `accounts:read`.
 
         The vendor does not document whether this is only the selected account.
         """
-        return read_accounts(await self.get("/api/accounts/v1"))
+        return await self._get("/api/accounts/v1", read_accounts)
 
     async def user(self) -> User:
         """Fetch the user who signed in. Requires the scope `sub`."""
-        return User.from_json(await self.get("/identity/oauth/v2/userinfo"))
+        return await self._get("/identity/oauth/v2/userinfo", User.from_json)
 
     async def hubs(self, earlier: HubList | None = None) -> HubList:
         """Fetch all hubs of the account. Requires the scope `hubs:read`.
@@ -82,12 +92,26 @@ class OperatedClient:
             if earlier is None or etag is None or err.status != HTTPStatus.NOT_MODIFIED:
                 raise
             return earlier
-        return HubList.from_body(body, new_etag, earlier)
+        with self._recorded("GET /api/hubs/v1"):
+            hub_list = HubList.from_body(body, new_etag, earlier)
+        if hub_list is not earlier:
+            for description in hub_list.malformed:
+                self.evidence.record("GET /api/hubs/v1", description)
+            # Some servers send no states in the list at all.
+            has_states = any(hub.has_state for hub in hub_list.hubs.values())
+            for hub in hub_list.hubs.values():
+                self._record_unread("GET /api/hubs/v1", hub, state_expected=has_states)
+        return hub_list
 
     async def hub(self, hub_id: str) -> Hub:
         """Fetch one hub with all its data. Requires the scope `hubs:read`."""
-        hub = as_object(await self.get(hub_path(hub_id)))
-        return Hub.from_json({**hub, "id": hub_id})
+
+        def read(json: JSON) -> Hub:
+            return Hub.from_json({**unwrapped_object(json, "hub").json, "id": hub_id})
+
+        hub = await self._get(hub_path(hub_id), read, "/api/hubs/v1/{id}")
+        self._record_unread("GET /api/hubs/v1/{id}", hub, state_expected=True)
+        return hub
 
     async def hub_details(self, hub_ids: Iterable[str]) -> dict[str, Hub | OperatedError]:
         """Fetch several hubs, one request each, at most four at a time.
@@ -115,7 +139,10 @@ class OperatedClient:
 
     async def spaces(self) -> tuple[Space, ...]:
         """Fetch all spaces (rooms) of the account."""
-        return read_spaces(await self.get("/api/spaces/v1"))
+        spaces, malformed = await self._get("/api/spaces/v1", read_spaces)
+        for description in malformed:
+            self.evidence.record("GET /api/spaces/v1", description)
+        return spaces
 
     async def set_active_port(self, hub_id: str, port: int) -> None:
         """Request another active port, 0 for none. Requires the scope `hubs:write`.
@@ -136,10 +163,8 @@ class OperatedClient:
             "verificationToken": verification_token,
         }
         response, _ = await self._request("POST", "/subscriptions/v1/", body)
-        subscription = as_object(decode(response))
-        if (subscription_id := identifier(subscription.get("id"))) is None:
-            raise OperatedResponseError("expected a subscription with an id")
-        return subscription_id
+        with self._recorded("POST /subscriptions/v1/"):
+            return _subscription_id(decode(response))
 
     async def extend_subscription(self, subscription_id: str) -> None:
         """Extend a subscription. Raises OperatedStatusError 404 or 410 if it has expired."""
@@ -148,6 +173,30 @@ class OperatedClient:
     async def unsubscribe(self, subscription_id: str) -> None:
         """End a subscription. Raises OperatedStatusError 404 or 410 if it has expired."""
         await self._request("DELETE", _subscription_path(subscription_id))
+
+    async def _get[ResultT](
+        self, path: str, read: Callable[[JSON], ResultT], name: str | None = None
+    ) -> ResultT:
+        """Return the response of a path. The evidence has `name` instead of the path, if given."""
+        body, _ = await self._request("GET", path)
+        with self._recorded(f"GET {name or path}"):
+            return read(decode(body))
+
+    @contextmanager
+    def _recorded(self, endpoint: str) -> Iterator[None]:
+        """Record an OperatedResponseError as evidence."""
+        try:
+            yield
+        except OperatedResponseError as err:
+            self.evidence.record(endpoint, str(err))
+            raise
+
+    def _record_unread(self, endpoint: str, hub: Hub, *, state_expected: bool) -> None:
+        for description in hub.unread:
+            self.evidence.record(endpoint, description)
+        if state_expected and not hub.has_state and not hub.offline:
+            shape_of_hub = shape(decode(hub.raw))
+            self.evidence.record(endpoint, f"expected a state of the hub, got {shape_of_hub}")
 
     async def _request(
         self, method: str, path: str, json: JSON = None, etag: str | None = None
@@ -162,6 +211,15 @@ class OperatedClient:
     async def _send(
         self, method: str, path: str, json: JSON, etag: str | None, token: str
     ) -> tuple[bytes, str | None]:
+        async with self._open(method, path, token, json=json, etag=etag) as response:
+            _raise_for_status(response)
+            return await read_body(response), _etag(response)
+
+    @asynccontextmanager
+    async def _open(
+        self, method: str, path: str, token: str, *, json: JSON = None, etag: str | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request. Raises OperatedConnectionError, also while the body is read."""
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         if etag is not None:
             headers["If-None-Match"] = etag
@@ -178,15 +236,46 @@ class OperatedClient:
                 allow_redirects=False,
                 middlewares=(_disable_retry,),
             ) as response:
-                _raise_for_status(response)
-                return await read_body(response), _etag(response)
+                self.requests.record(method, path, response.status)
+                yield response
         except (aiohttp.ClientError, TimeoutError) as err:
+            self.requests.record(method, path, type(err).__name__)
             raise OperatedConnectionError(type(err).__name__) from err
+
+    async def inspect(self, path: str) -> Inspection:
+        """Fetch a path for diagnostics. The result can have any status.
+
+        Raises OperatedConnectionError, OperatedResponseError if the body is larger than 16 MiB, and
+        the errors of the token source.
+        """
+        async with self._open("GET", path, await self._token_source(None)) as response:
+            return Inspection(
+                status=response.status,
+                content_type=response.headers.get("Content-Type"),
+                body=await read_body(response),
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """A response for diagnostics. `content_type` is None without the header."""
+
+    status: int
+    content_type: str | None
+    body: bytes
 
 
 def hub_path(hub_id: str) -> str:
     """Return the URL-encoded path of one hub."""
     return f"/api/hubs/v1/{quote(hub_id, safe='')}"
+
+
+def _subscription_id(json: JSON) -> str:
+    """Read the response of a new subscription: an object with an id, or the id alone."""
+    fields = unwrapped_object({"id": json} if isinstance(json, str) else json, "subscription")
+    if (id_ := identifier(fields.get("id", "subscriptionId"))) is None:
+        raise OperatedResponseError(f"expected a subscription with an id, got {shape(json)}")
+    return id_
 
 
 def _subscription_path(subscription_id: str) -> str:

@@ -46,4 +46,7 @@ class OperatedRateLimitError(OperatedStatusError):
 
 
 class OperatedResponseError(OperatedError):
-    """The response is not JSON, or has an unexpected structure."""
+    """The response is not JSON, or has an unexpected structure.
+
+    The message says what was expected, and has the redacted shape of the response.
+    """

@@ -1,30 +1,34 @@
 """Data models of hubs.
 
-The API omits keys, so any key can be missing. A value that is missing or has an unexpected type is
+The API omits keys, so any key can be missing. A value that is missing or has no clear meaning is
 None. Parsing raises OperatedResponseError only for an object without a required id, or if a list or
 an object has another JSON type.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
 from typing import Final, Self
 
 from .errors import OperatedResponseError
+from .redact import shape
+from .types import JSON
 from .values import (
-    JSON,
     MAX_PORTS,
-    as_list,
-    as_object,
+    Fields,
     boolean,
     decode,
     encode,
     first_text,
     identifier,
+    merged,
+    port_flags,
     port_number,
     text,
     texts,
+    unwrapped_list,
+    unwrapped_object,
 )
 
 # Home Assistant enables at most 10,000 entities per config entry.
@@ -65,12 +69,13 @@ class Hub:
     `online` is the vendor's `presence`: the hub's connection to the cloud, not room occupancy.
     `active_port` starts at 1; 0 means that no port is active. It can exceed the number of ports.
     `ports[n - 1]` is port n; `ports` is empty if the hub did not report them. The first of
-    `space_ids` that has a name is the room. `over_temperature` is the vendor's `otp`; only
-    `"normal"` is documented. `room_system`: the video conference system (MTR, Microsoft Teams
+    `space_ids` that has a name is the room. `overheating`: the vendor's `otp` is not `normal`.
+    `room_system`: the video conference system (MTR, Microsoft Teams
     Rooms) is enabled. It is connected to `room_system_port`; like `default_port`, 0 means none.
     `external_room_system`, `room_system_sync` and `admin_mode` are the vendor's `externalmtr`,
-    `mtrsync` and `adminmode`. `has_state` is False without a state, as in some lists. `raw` is
-    the hub as encoded JSON, which needs a fifth of the memory of the decoded object.
+    `mtrsync` and `adminmode`. `has_state` is False without a state, as in some lists. `unread`
+    describes the values that were sent but have no clear meaning. `raw` is the hub as encoded JSON,
+    which needs a fifth of the memory of the decoded object.
     """
 
     id: str
@@ -91,25 +96,49 @@ class Hub:
     room_system_sync: bool | None
     external_room_system: bool | None
     admin_mode: bool | None
-    over_temperature: str | None
+    overheating: bool | None
     default_port: int | None
     connections: tuple[Connection, ...]
+    unread: frozenset[str] = field(repr=False, compare=False)
     raw: bytes = field(repr=False, compare=False)
 
     @classmethod
     def from_json(cls, json: JSON) -> Self:
         """Parse a hub of `GET /api/hubs/v1` or `GET /api/hubs/v1/{id}`.
 
-        Raises OperatedResponseError if it is not an object, has no usable id, or if its `data`,
-        `state` or `config` is not an object.
+        `state`, `config` and `connections` can also be beside `data`. Raises OperatedResponseError
+        if it is not an object, or has no usable id.
         """
-        hub = as_object(json)
+        hub = unwrapped_object(json, "hub")
         if (id_ := identifier(hub.get("id"))) is None:
-            raise OperatedResponseError("expected a hub with an id")
-        data = as_object(hub.get("data"))
-        state, config = as_object(data.get("state")), as_object(data.get("config"))
-        serial = first_text(hub.get("serialNumber"), data.get("serial"))
-        active = _active_port(state)
+            raise OperatedResponseError(f"expected a hub with an id, got {shape(json)}")
+        data = hub.object("data")
+        parts = {name: _part(hub, data, name) for name in ("state", "config")}
+        state, config = parts["state"], parts["config"]
+        connections = data.get("connections") or hub.get("connections")
+        serial = first_text(hub.get("serialNumber"), data.get("serial", "serialNumber"))
+        unread = {
+            f"{name}: expected an object, got {shape(value)}"
+            for fields, name in ((hub, "data"), (data, "state"), (data, "config"))
+            if not isinstance(value := fields.get(name), dict | None)
+        }
+
+        def read[ValueT](
+            reader: Callable[[JSON], ValueT | None], fields: Fields, *names: str
+        ) -> ValueT | None:
+            value = fields.get(*names)
+            result = reader(value)
+            if result is None and value not in (None, "", [], {}):
+                unread.add(f"{names[0]}: {shape(value)}")
+            return result
+
+        active = read(port_number, state, "active")
+        if active is None and state.get("active") is None and state.json:
+            active = 0
+        online = read(boolean, data if data.get("presence") is not None else hub, "presence")
+        flags = read(port_flags, state, "connected") or []
+        if None in flags:
+            unread.add(f"connected: {shape(state.get('connected'))}")
         return cls(
             id=id_,
             name=first_text(
@@ -123,41 +152,49 @@ class Hub:
             hardware_version=text(data.get("hardwareversion")),
             ip_address=text(data.get("ip")),
             space_ids=tuple(texts(hub.get("spaceId")) or texts(hub.get("spaceIds"))),
-            online=boolean(data.get("presence")),
-            has_state=bool(state),
-            ports=tuple(_ports(state.get("connected"), active)),
+            online=online,
+            has_state=bool(state.json),
+            ports=tuple(
+                _port(number, flag, None if active is None else active == number)
+                for number, flag in enumerate(flags, start=1)
+            ),
             active_port=active,
-            room_system=boolean(state.get("mtrmode")),
-            room_system_port=port_number(state.get("mtrport")),
-            room_system_sync=boolean(state.get("mtrsync")),
-            external_room_system=boolean(state.get("externalmtr")),
-            admin_mode=boolean(state.get("adminmode")),
-            over_temperature=text(state.get("otp")),
-            default_port=port_number(config.get("defaultport")),
-            connections=tuple(_connections(data.get("connections"))),
-            raw=encode(hub),
+            room_system=read(boolean, state, "mtrmode"),
+            room_system_port=read(port_number, state, "mtrport"),
+            room_system_sync=read(boolean, state, "mtrsync"),
+            external_room_system=read(boolean, state, "externalmtr"),
+            admin_mode=read(boolean, state, "adminmode"),
+            overheating=read(_overheating, state, "otp"),
+            default_port=read(port_number, config, "defaultport"),
+            connections=tuple(_connections(connections)),
+            unread=frozenset(unread),
+            raw=encode(hub.json),
         )
 
     def with_state(self, changes: dict[str, JSON]) -> Hub:
         """Return the hub with the changed state keys of a delivery merged in."""
-        hub = as_object(decode(self.raw))
-        data = as_object(hub.get("data"))
-        state = {**as_object(data.get("state")), **changes}
-        return Hub.from_json({**hub, "data": {**data, "state": state}})
+        return self._merged({}, {}, {"state": changes})
 
     def merged_with(self, newer: Hub) -> Hub:
         """Return the hub with a newer response merged in.
 
         Missing keys keep their values, also those of `data`, `state` and `config`.
         """
-        old, new = as_object(decode(self.raw)), as_object(decode(newer.raw))
-        old_data, new_data = as_object(old.get("data")), as_object(new.get("data"))
-        parts: dict[str, JSON] = {
-            part: {**as_object(old_data.get(part)), **as_object(new_data.get(part))}
-            for part in ("state", "config")
-            if part in new_data
-        }
-        return Hub.from_json({**old, **new, "data": {**old_data, **new_data, **parts}})
+        hub = Fields(decode(newer.raw))
+        data = hub.object("data")
+        parts = {name: _part(hub, data, name).json for name in ("state", "config")}
+        return self._merged(hub.json, data.json, parts)
+
+    def _merged(
+        self, hub: dict[str, JSON], data: dict[str, JSON], parts: dict[str, dict[str, JSON]]
+    ) -> Hub:
+        old = Fields(decode(self.raw))
+        old_data = old.object("data")
+        new_data = merged(old_data.json, data)
+        for name, part in parts.items():
+            if new_part := merged(_part(old, old_data, name).json, part):
+                new_data[name] = new_part
+        return Hub.from_json({**merged(old.json, hub), "data": new_data})
 
     def with_active_port(self, number: int) -> Hub:
         """Return the hub with another active port; 0 for none."""
@@ -187,11 +224,6 @@ class Hub:
         return self.online is False
 
     @property
-    def overheating(self) -> bool | None:
-        """Whether the hub reports a temperature state other than normal; None if it is unknown."""
-        return None if self.over_temperature is None else self.over_temperature != "normal"
-
-    @property
     def fixed_port(self) -> int | None:
         """The number of the room system's port; None if it is unknown or not enabled."""
         return self.room_system_port if self.room_system else None
@@ -212,12 +244,12 @@ class Hub:
 class HubList:
     """The hubs of an account, by id.
 
-    `malformed` has an error message for each item that could not be read, up to a limit. `etag`
-    is the response's ETag header; None without one. `digest` is the SHA-256 of the body.
+    `malformed` describes the items that could not be read, up to a limit. `etag` is the response's
+    ETag header; None without one. `digest` is the SHA-256 of the body.
     """
 
     hubs: dict[str, Hub]
-    malformed: tuple[str, ...]
+    malformed: frozenset[str]
     etag: str | None
     digest: bytes
 
@@ -234,42 +266,42 @@ class HubList:
             return earlier
         known = earlier.hubs if earlier else {}
         hubs: dict[str, Hub] = {}
-        malformed: list[str] = []
-        items = as_list(decode(body))
+        malformed = set[str]()
+        items = unwrapped_list(decode(body), "hubs")
         if len(items) > _MAX_HUBS:
-            raise OperatedResponseError("list too long")
-        for position, item in enumerate(items, start=1):
+            raise OperatedResponseError(f"expected up to {_MAX_HUBS} hubs, got {len(items)}")
+        for item in items:
             try:
                 hub = _unchanged_hub(item, known) or Hub.from_json(item)
             except OperatedResponseError as err:
                 if len(malformed) < _MAX_MALFORMED:
-                    malformed.append(f"item {position}: {err}")
+                    malformed.add(str(err))
             else:
                 hubs.setdefault(hub.id, hub)
         if malformed and not hubs:
-            raise OperatedResponseError(malformed[0])
-        return cls(hubs=hubs, malformed=tuple(malformed), etag=etag, digest=digest)
+            raise OperatedResponseError(min(malformed))
+        return cls(hubs=hubs, malformed=frozenset(malformed), etag=etag, digest=digest)
 
 
 def _unchanged_hub(json: JSON, known: dict[str, Hub]) -> Hub | None:
     """Return the known hub that was read from the same JSON; None if there is none."""
-    id_ = json.get("id") if isinstance(json, dict) else None
+    id_ = json.get("id", json.get("_id")) if isinstance(json, dict) else None
     hub = known.get(id_) if isinstance(id_, str) else None
     return hub if hub and hub.raw == encode(json) else None
 
 
-def _active_port(state: dict[str, JSON]) -> int | None:
-    """Return the active port: 0 without the key `active`, None without a state or if invalid."""
-    if (active := state.get("active")) is None:
-        return 0 if state else None
-    return port_number(active)
+def _part(hub: Fields, data: Fields, name: str) -> Fields:
+    """Return `state` or `config` of a hub, from `data` or else from beside it."""
+    part = data.object(name)
+    return part if part.json else hub.object(name)
 
 
-def _ports(connected: JSON, active: int | None) -> Iterable[Port]:
-    if not isinstance(connected, list) or len(connected) > MAX_PORTS:
-        return
-    for number, item in enumerate(connected, start=1):
-        yield _port(number, boolean(item), None if active is None else active == number)
+def _overheating(otp: JSON) -> bool | None:
+    """Read `otp`, the over-temperature protection. Of its words, only `normal` is documented."""
+    if isinstance(otp, str):
+        word = otp.strip().lower()
+        return word not in ("normal", "0", "false", "off") if word else None
+    return boolean(otp)
 
 
 @cache

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from .values import JSON
+from .types import JSON
 
 REDACTED: Final = "**REDACTED**"
 
@@ -60,3 +60,8 @@ def _is_harmless(value: JSON, key: str) -> bool:
             not _IDENTIFYING_KEY.search(key) and _HARMLESS_TEXT.fullmatch(value) is not None
         )
     return not _IDENTIFYING_KEY.search(key)
+
+
+def shape(json: JSON) -> str:
+    """Return one line that describes JSON without identifying values."""
+    return str(redact(json))[:1000]
