@@ -1,5 +1,6 @@
 """Tests of the redaction of API responses and of their description in one line."""
 
+from collections.abc import Callable
 import json
 import time
 from typing import Any
@@ -81,6 +82,8 @@ HARMLESS: list[tuple[str, JSON]] = [
     ("updatedAt", "2026-03-01T12:34:56.789Z"),
     ("last-seen", "2026-03-01 12:34:56+01:00"),
     ("1", "online"),
+    ("hostmode", "usb"),
+    ("plan", "basic"),
 ]
 
 IDENTIFYING: list[tuple[str, JSON]] = [
@@ -95,7 +98,7 @@ IDENTIFYING: list[tuple[str, JSON]] = [
     ("displayName", "boardroom"),
     ("user", "anna"),
     ("username", "anna"),
-    ("usergiven", "anna"),
+    ("ownerinfo", "anna"),
     ("sub", "anna"),
     ("owner", "anna"),
     ("ownerEmail", "anna"),
@@ -286,6 +289,21 @@ def test_redact_and_shape_keep_field_name(key: str) -> None:
 )
 def test_redact_reads_nested_values_by_their_keys(value: JSON, expected: JSON) -> None:
     assert redact(value) == expected
+
+
+@pytest.mark.parametrize(
+    "nest", [lambda value: [value], lambda value: {"a": value}], ids=["list", "object"]
+)
+def test_redact_replaces_values_below_maximum_depth(nest: Callable[[JSON], JSON]) -> None:
+    value: JSON = 1
+    for _ in range(12):
+        value = nest(value)
+    assert redact(value) == value
+    expected = json.dumps(nest(value)).replace("1", f'"{REDACTED}"')
+    assert json.dumps(redact(nest(value))) == expected
+    for _ in range(900):
+        value = nest(value)
+    assert REDACTED in json.dumps(redact(value))
 
 
 def test_redact_with_long_list_and_large_object_keeps_first_items_and_number_of_others() -> None:

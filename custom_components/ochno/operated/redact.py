@@ -7,10 +7,11 @@ other strings and numbers are hidden. What is left shows the structure and the v
 
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import islice
 import json as stdlib_json
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from .values import JSON
 
@@ -51,7 +52,7 @@ _PRIVATE_WORDS: Final = (
 # its own.
 _OBJECT_WORDS: Final = (
     *("account", "building", "client", "company", "computer", "department", "device", "floor"),
-    *("group", "host", "hub", "laptop", "lan", "network", "org", "organisation"),
+    *("group", "host", "hub", "laptop", "network", "org", "organisation"),
     *("organization", "room", "site", "space", "team", "tenant", "wifi", "wlan"),
 )
 
@@ -61,7 +62,7 @@ def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
 
     The vendor writes words without a separator: `customid`, `defaultport`.
     """
-    long_words = (word for word in words if len(word) > 3)
+    long_words = (word for word in words if len(word) > 4)
     return re.compile(f"(?:{'|'.join(long_words)})|.*(?:{'|'.join(words)})s?$")
 
 
@@ -102,6 +103,22 @@ _VENDOR_TEXT: Final = re.compile(
 _MAX_NUMBER: Final = 10**6
 
 
+class _Key(NamedTuple):
+    """What a key says about its value.
+
+    `private`: all strings and numbers below it are hidden. `identifying`: a string or number, or
+    one in a list, is hidden. `of_vendor`: the value can be a product code, a version or an event.
+    """
+
+    is_field_name: bool = False
+    of_vendor: bool = False
+    private: bool = False
+    identifying: bool = False
+
+
+_NO_KEY: Final = _Key()
+
+
 class _Placeholder(str):
     """Text in place of values, which is shown without quotation marks."""
 
@@ -137,56 +154,54 @@ class _Redaction:
         self._hide = hide
         self._values_left = max_values
 
-    def reduce(self, json: JSON, key: str = "", depth: int = 0, private: bool = False) -> JSON:
-        """Return the redacted JSON. `private`: a key above it hides all strings and numbers."""
+    def reduce(self, json: JSON, key: _Key = _NO_KEY, depth: int = 0) -> JSON:
+        """Return the redacted JSON of a value that `key` applies to."""
         if json is None or json == "" or isinstance(json, bool):
             return json
         self._values_left -= 1
         if depth > _MAX_DEPTH or self._values_left < 0:
             return self._hide(json)
         if isinstance(json, list):
-            items = [self.reduce(item, key, depth + 1, private) for item in json[:_MAX_ITEMS]]
+            items = [self.reduce(item, key, depth + 1) for item in json[:_MAX_ITEMS]]
             if (left_out := len(json) - _MAX_ITEMS) > 0:
                 items.append(_Placeholder(f"… {left_out} more"))
             return items
         if isinstance(json, dict):
             members: dict[str, JSON] = {}
             for position, (name, value) in enumerate(islice(json.items(), _MAX_KEYS), start=1):
-                shown = name if _is_field_name(name) else f"{REDACTED} {position}"
-                members[shown] = self.reduce(
-                    value, shown, depth + 1, private or _has_word(name, _PRIVATE)
-                )
+                member_key = _read_key(name[: _MAX_TEXT_LENGTH + 1])
+                shown = name if member_key.is_field_name else f"{REDACTED} {position}"
+                members[shown] = self.reduce(value, key if key.private else member_key, depth + 1)
             if (left_out := len(json) - _MAX_KEYS) > 0:
                 members["…"] = _Placeholder(f"{left_out} more")
             return members
-        return json if not private and _is_harmless(json, key) else self._hide(json)
+        return json if _is_harmless(json, key) else self._hide(json)
 
 
-def _is_field_name(key: str) -> bool:
-    return len(key) <= _MAX_TEXT_LENGTH and _FIELD_NAME.fullmatch(key) is not None
-
-
-def _is_vendor_key(key: str) -> bool:
-    return _VENDOR_KEY.fullmatch("".join(_KEY_WORD.findall(key)).lower()) is not None
-
-
-def _has_word(key: str, words: re.Pattern[str]) -> bool:
-    key = key[:_MAX_TEXT_LENGTH]
-    return not _is_vendor_key(key) and any(
-        words.match(word.lower()) for word in _KEY_WORD.findall(key)
+@lru_cache(maxsize=1_000)
+def _read_key(name: str) -> _Key:
+    is_field_name = len(name) <= _MAX_TEXT_LENGTH and _FIELD_NAME.fullmatch(name) is not None
+    words = [word.lower() for word in _KEY_WORD.findall(name)]
+    of_vendor = _VENDOR_KEY.fullmatch("".join(words)) is not None
+    private = not of_vendor and any(map(_PRIVATE.match, words))
+    names_object = not of_vendor and any(map(_OBJECT.match, words))
+    return _Key(
+        is_field_name=is_field_name,
+        of_vendor=of_vendor,
+        private=private,
+        identifying=private or names_object or not is_field_name,
     )
 
 
-def _is_harmless(value: str | float, key: str) -> bool:
-    """Return whether a string or number can be shown. `key` is empty outside of an object."""
-    if _has_word(key, _OBJECT) or (key and not _is_field_name(key)):
+def _is_harmless(value: str | float, key: _Key) -> bool:
+    if key.identifying:
         return False
     if not isinstance(value, str):
         # Coordinates have more decimals. Phone numbers, ids and times have more digits.
         return abs(value) < _MAX_NUMBER and round(value, 2) == value
     return len(value) <= _MAX_TEXT_LENGTH and (
         _HARMLESS_TEXT.fullmatch(value) is not None
-        or (_is_vendor_key(key) and _VENDOR_TEXT.fullmatch(value) is not None)
+        or (key.of_vendor and _VENDOR_TEXT.fullmatch(value) is not None)
     )
 
 
