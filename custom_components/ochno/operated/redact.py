@@ -31,29 +31,30 @@ _MAX_SHAPE_ITEMS: Final = 5
 
 # Keys with these words hide all strings and numbers below them.
 _PRIVATE_WORDS: Final = (
-    # people
-    *("attendee", "author", "birth", "born", "contact", "creator", "customer", "dob", "email"),
-    *("fax", "gender", "guest", "login", "mail", "member", "mobile", "nick", "organiser"),
-    *("organizer", "owner", "people", "person", "phone", "sub", "tel", "user"),
+    # people; also `by`, as in `createdBy` and `createdby`, but not in `standby`
+    *("attendee", "author", "birth", "born", "booking", "calendar", "contact", "creator"),
+    *("customer", "dob", "edby", "email", "fax", "gender", "guest", "login", "mail", "meeting"),
+    *("member", "mobile", "nick", "organiser", "organizer", "owner", "people", "person"),
+    *("phone", "sub", "tel", "user", r"\bby"),
     # places
     *("address", "altitude", "city", "coordinate", "country", "geo", "lat", "latitude", "lng"),
     *("location", "lon", "longitude", "place", "postal", "postcode", "province", "region"),
     *("street", "town", "zip"),
     # names, free text and identifiers
-    *("alias", "caption", "comment", "description", "id", "identifier", "imei", "imsi", "label"),
-    *("meeting", "name", "note", "number", "remark", "serial", "subject", "tag", "title"),
+    *("alias", "caption", "comment", "description", "id", "identifier", "imei", "imsi"),
+    *("label", "name", "note", "number", "remark", "serial", "subject", "tag", "title"),
     # networks
     *("dns", "domain", "gateway", "href", "ip", "mac", "subnet", "uri", "url"),
     # credentials
     *("code", "cookie", "credential", "hash", "key", "nonce", "pass", "passphrase", "password"),
-    *("pin", "psk", "pwd", "secret", "signature", "token"),
+    *("passwd", "pin", "psk", "pwd", "secret", "signature", "token"),
 )
-# A string or number under a key with one of these words is a name or an id. An object has keys of
-# its own.
+# A string or number under a key with one of these words is a name or an id. An object under it is
+# read by its own keys.
 _OBJECT_WORDS: Final = (
-    *("account", "building", "client", "company", "computer", "department", "device", "floor"),
-    *("group", "host", "hub", "laptop", "network", "org", "organisation"),
-    *("organization", "room", "site", "space", "team", "tenant", "wifi", "wlan"),
+    *("account", "area", "building", "campus", "client", "company", "computer", "department"),
+    *("device", "floor", "group", "host", "hub", "laptop", "network", "org", "organisation"),
+    *("organization", "room", "site", "space", "team", "tenant", "wifi", "wlan", "zone"),
 )
 
 
