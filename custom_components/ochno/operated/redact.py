@@ -157,11 +157,11 @@ class _Redaction:
 
     def reduce(self, json: JSON, key: _Key = _NO_KEY, depth: int = 0) -> JSON:
         """Return the redacted JSON of a value that `key` applies to."""
-        if json is None or json == "" or isinstance(json, bool):
-            return json
         self._values_left -= 1
         if depth > _MAX_DEPTH or self._values_left < 0:
             return self._hide(json)
+        if json is None or json == "" or isinstance(json, bool):
+            return json
         if isinstance(json, list):
             items = [self.reduce(item, key, depth + 1) for item in json[:_MAX_ITEMS]]
             if (left_out := len(json) - _MAX_ITEMS) > 0:
@@ -208,6 +208,10 @@ def _is_harmless(value: str | float, key: _Key) -> bool:
 
 def _kind(json: JSON) -> str:
     match json:
+        case None:
+            return _Placeholder("null")
+        case bool():
+            return _Placeholder("boolean")
         case str():
             return _Placeholder(f"string({len(json)})")
         case list():
