@@ -62,6 +62,9 @@ HARMLESS: list[tuple[str, JSON]] = [
     ("type", "USB-C"),
     ("type", "HDMI"),
     ("deviceType", "laptop"),
+    ("deviceState", "connected"),
+    ("room_status", "idle"),
+    ("wifimode", "auto"),
     ("direction", "upstream"),
     ("product", "O-PC-4"),
     ("product", "O-PC-4-NODE"),
@@ -183,6 +186,8 @@ IDENTIFYING: list[tuple[str, JSON]] = [
     ("errorCode", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w"),
     ("otp", "482913"),
     ("unit", "anna@example.com"),
+    ("deviceType", "Anna's laptop"),
+    ("userStatus", "anna berg"),
     ("value", "Anna"),
     ("value", "åsa"),
     ("value", "会議室"),
@@ -235,6 +240,36 @@ NO_FIELD_NAMES = [
 ]
 
 
+PRIVATE_KEYS = [
+    *("attendee", "author", "birth", "born", "booking", "calendar", "contact", "creator"),
+    *("customer", "dob", "usedBy", "usedby", "email", "fax", "gender", "guest", "login"),
+    *("mail", "meeting", "member", "mobile", "nick", "organiser", "organizer", "owner"),
+    *("people", "person", "phone", "sub", "tel", "user", "address", "altitude", "city"),
+    *("coordinate", "country", "geo", "lat", "latitude", "lng", "location", "lon", "longitude"),
+    *("place", "postal", "postcode", "province", "region", "street", "town", "zip", "alias"),
+    *("caption", "comment", "description", "id", "identifier", "imei", "imsi", "label", "name"),
+    *("note", "number", "remark", "serial", "subject", "tag", "title", "dns", "domain"),
+    *("gateway", "href", "ip", "mac", "subnet", "uri", "url", "code", "cookie", "credential"),
+    *("hash", "key", "nonce", "pass", "passphrase", "password", "passwd", "pin", "psk", "pwd"),
+    *("secret", "signature", "token"),
+]
+OBJECT_KEYS = [
+    *("account", "area", "building", "campus", "client", "company", "computer", "department"),
+    *("device", "floor", "group", "host", "hub", "laptop", "network", "org", "organisation"),
+    *("organization", "room", "site", "space", "team", "tenant", "wifi", "wlan", "zone"),
+]
+UNITS = [
+    *("%", "percent", "°", "degrees", "C", "°C", "F", "°F", "K", "W", "kW", "mW", "Wh", "kWh"),
+    *("V", "mV", "VA", "A", "mA", "Ah", "mAh", "Hz", "kHz", "watt", "watts", "volt", "volts"),
+    *("amp", "amps", "MHz", "GHz", "B", "kB", "MB", "GB", "kbit/s", "Mbit/s", "Gbit/s", "kbps"),
+    *("Mbps", "Gbps", "s", "ms", "min", "h", "dB", "dBm"),
+]
+STATES = [
+    *("true", "false", "on", "off", "ok", "yes", "no", "normal", "online", "offline"),
+    *("connected", "disconnected", "enabled", "disabled"),
+]
+
+
 def identifier_of_case(value: object) -> str:
     """Return the id of a test case; pytest would print a long number in full."""
     return (
@@ -256,6 +291,38 @@ def test_redact_and_shape_hide_identifying_value(key: str, value: JSON) -> None:
     for scalar in value if isinstance(value, list) else [value]:
         kind = f"string({len(scalar)})" if isinstance(scalar, str) else "number"
         assert f": {kind}}}" in shape({key: scalar})
+
+
+@pytest.mark.parametrize("key", PRIVATE_KEYS)
+def test_redact_hides_all_strings_and_numbers_below_private_key(key: str) -> None:
+    hidden = {"a": REDACTED, "b": [REDACTED], "c": False}
+    for variant in (key, f"{key}s", f"x{key}", f"x-{key}", f"{key}_x"):
+        assert redact({variant: {"a": "on", "b": [1], "c": False}}) == {variant: hidden}
+
+
+@pytest.mark.parametrize("key", OBJECT_KEYS)
+def test_redact_hides_string_or_number_under_key_of_an_object(key: str) -> None:
+    for variant in (key, f"{key}s", f"x{key}", f"x-{key}", f"{key}_x"):
+        assert redact({variant: ["on", 1]}) == {variant: [REDACTED, REDACTED]}
+        assert redact({variant: [{"a": "on"}]}) == {variant: [{"a": "on"}]}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [key for key in (*PRIVATE_KEYS, *OBJECT_KEYS) if len(key) > 4 and key.lower() != "usedby"],
+)
+def test_redact_hides_value_under_word_that_starts_with_long_identifying_word(key: str) -> None:
+    assert redact({f"{key}x": "on"}) == {f"{key}x": REDACTED}
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_redact_keeps_number_with_unit(unit: str) -> None:
+    assert redact([f"20{unit}", f"-1.5 {unit}"]) == [f"20{unit}", f"-1.5 {unit}"]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_redact_keeps_state_in_any_case(state: str) -> None:
+    assert redact([state, state.title(), state.upper()]) == [state, state.title(), state.upper()]
 
 
 @pytest.mark.parametrize("key", NO_FIELD_NAMES, ids=ascii)

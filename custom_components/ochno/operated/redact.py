@@ -69,9 +69,11 @@ def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
 
 _PRIVATE: Final = _pattern(_PRIVATE_WORDS)
 _OBJECT: Final = _pattern(_OBJECT_WORDS)
-# Keys whose values come from the vendor. They also have product codes, versions and events.
+# Ends of keys whose values come from the vendor, for example `deviceType`. The values can also be
+# product codes, versions and events.
 _VENDOR_KEY: Final = re.compile(
-    r".*(direction|error|errorcode|event|firmware|otp|product|statuscode|type|version)"
+    r".*(direction|error|errorcode|event|firmware|mode|otp|product|state|status|statuscode|type"
+    r"|version)"
 )
 _KEY_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _NOT_HEXADECIMAL: Final = r"(?![0-9a-f_-]{6,}$)"
