@@ -90,7 +90,9 @@ HARMLESS: list[tuple[str, JSON]] = [
     ("standby", "auto"),
     ("value", 999_999),
     ("value", 0.01),
-    ("value", "annaslonglowercasewords1"),
+    ("value", "z" * 24),
+    ("value", "decaf"),
+    ("hostlevel", "high"),
 ]
 
 IDENTIFYING: list[tuple[str, JSON]] = [
@@ -193,7 +195,8 @@ IDENTIFYING: list[tuple[str, JSON]] = [
     ("value", "会議室"),
     ("value", "anna berg"),
     ("value", "one_two_three_four"),
-    ("value", "annaslonglowercasewords12"),
+    ("value", "z" * 25),
+    ("value", "facade"),
     ("value", "anna1985"),
     ("value", "5 Eva"),
     ("value", "x5%"),
@@ -447,6 +450,12 @@ def test_shape_of_large_object_has_number_of_other_keys() -> None:
     assert shape({f"Anna {number}": None for number in range(1000)})[:20] == "{**REDACTED** 1: nul"
     assert shape({"a": {"z" * length: [] for length in range(1, 40)}}).endswith("…")
     assert len(shape({"a": {"z" * length: [] for length in range(1, 40)}})) == 1000
+
+
+def test_shape_of_large_document_has_types_after_maximum_number_of_values() -> None:
+    assert shape([[[1] * 20] * 20] * 20) == (
+        "[2 x [20 x [20 x 1]], [7 x [20 x 1], [8 x 1, 12 x number], 12 x list(20)], 17 x list(20)]"
+    )
 
 
 def test_shape_of_deep_value_has_its_type_below_maximum_depth() -> None:
