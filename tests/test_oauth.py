@@ -105,7 +105,15 @@ async def test_token_response_wrapped_in_data_is_read(home: Home) -> None:
     token = stored_token(home)
     assert token.keys() == {
         *("access_token", "refresh_token", "token_type", "scope"),
-        *("expires_in", "expires_at", "redirect_uri", "server", "client_id", "generation", "response"),
+        *(
+            "expires_in",
+            "expires_at",
+            "redirect_uri",
+            "server",
+            "client_id",
+            "generation",
+            "response",
+        ),
     }
     await home.advance_time(TOKEN_LIFETIME)
     assert port_1_connected(home) == "on"
