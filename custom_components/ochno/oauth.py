@@ -3,9 +3,9 @@
 "The vendor's document" is *Custom Ochno Operated OAuth2 integrations (beta)*.
 """
 
-import base64
 import json
 import secrets
+import string
 import time
 from typing import Any, Final, override
 
@@ -64,8 +64,12 @@ class OchnoImplementation(AuthImplementation):
     @property
     @override
     def extra_token_resolve_data(self) -> dict[str, str]:
-        """Return a new `codeVerifier`: a random base64 string (vendor's document, step 1)."""
-        return {"codeVerifier": base64.b64encode(secrets.token_bytes(48)).decode()}
+        """Return a new `codeVerifier`: a random base64 string (vendor's document, step 1).
+
+        64 letters and digits are valid base64 and also a valid PKCE verifier.
+        """
+        characters = string.ascii_letters + string.digits
+        return {"codeVerifier": "".join(secrets.choice(characters) for _ in range(64))}
 
     @override
     async def async_resolve_external_data(self, external_data: Any) -> Token:
@@ -132,7 +136,7 @@ class OchnoImplementation(AuthImplementation):
         except ValueError, RecursionError:
             answer = None
 
-        if response.status != 200:
+        if not 200 <= response.status < 300:
             refused = response.status in (400, 401) and _is_refusal(answer)
             raise (OAuth2TokenRequestReauthError if refused else OAuth2TokenRequestTransientError)(
                 request_info=response.request_info, status=response.status, domain=DOMAIN
