@@ -34,6 +34,7 @@ SCOPES: Final = {Access.READ: READ_SCOPES, Access.CONTROL: (*READ_SCOPES, "hubs:
 
 # Long, because a refresh that times out may have used up the refresh token.
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
+_REACHABLE_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 # Access token lifetimes in seconds. The vendor's demo client assumes an hour if none is given.
 _DEFAULT_LIFETIME: Final = 3600
 _MIN_LIFETIME: Final = 60
@@ -142,6 +143,17 @@ class OchnoImplementation(AuthImplementation):
                 request_info=response.request_info, status=response.status, domain=DOMAIN
             )
         return _read_token(answer)
+
+
+async def async_is_reachable(hass: HomeAssistant, server: str) -> bool:
+    """Return whether a server sends any HTTP response."""
+    try:
+        async with async_get_session(hass).get(
+            _endpoints(server).authorize_url, timeout=_REACHABLE_TIMEOUT, allow_redirects=False
+        ):
+            return True
+    except aiohttp.ClientError, TimeoutError:
+        return False
 
 
 def granted_scopes(token: Token) -> frozenset[str]:
