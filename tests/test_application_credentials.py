@@ -55,7 +55,7 @@ async def get_placeholders(connect: WebSocketGenerator, home: Home) -> dict[str,
         pytest.param(False, {}, MY_CALLBACK_URL, id="no URL"),
     ],
 )
-async def test_description_placeholders_have_redirect_uri_scopes_and_server(
+async def test_description_placeholders_have_redirect_uri_scopes_and_servers(
     home: Home,
     hass_ws_client: WebSocketGenerator,
     my: bool,
@@ -70,6 +70,7 @@ async def test_description_placeholders_have_redirect_uri_scopes_and_server(
         "redirect_uri": redirect_uri,
         "scopes": "sub, email, hubs:read, accounts:read",
         "server_url": "https://operated.ochno.com",
+        "staging_url": "https://staging.ochno.com",
     }
 
 
@@ -93,6 +94,7 @@ async def test_translated_description_uses_all_placeholders_and_no_fixed_url(
 ) -> None:
     description = TRANSLATIONS[language]["application_credentials"]["description"]
     used = re.findall(r"{(\w+)}", description)
+    assert {"server_url", "staging_url"} <= set(used)
     assert set(used) == (await get_placeholders(hass_ws_client, home)).keys()
     assert "://" not in description
 

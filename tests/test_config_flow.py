@@ -1,12 +1,15 @@
 """Tests of the config flow: user, reauth and reconfigure."""
 
+import asyncio
 import json
+from pathlib import Path
 import re
 from typing import Any, Literal, override
 
 import pytest
 from yarl import URL
 
+from custom_components.ochno import config_flow
 from homeassistant.components.application_credentials import DATA_COMPONENT
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
@@ -19,8 +22,10 @@ from homeassistant.helpers.config_entry_oauth2_flow import (
 from homeassistant.helpers.translation import async_get_translations
 
 from .home import FLOWS_PATH, FRONTEND_URL, HUBS_PATH, TOKEN_PATH, Home, Step
-from .oauth import edited_response
+from .https_proxy import HttpsProxy
+from .oauth import CALLBACK_URL, edited_response
 from .simulator import Fault, Simulator
+from .simulator.signin import AUTHORIZE_PATH
 
 USER_INFO_PATH = "/identity/oauth/v2/userinfo"
 ACCOUNTS_PATH = "/api/accounts/v1"
@@ -85,6 +90,16 @@ def empty_response(status: int) -> Fault:
     return Fault.status(status, {"Content-Type": "application/json"})
 
 
+@pytest.fixture
+def _reachable_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every server reachable without a request."""
+
+    async def is_reachable(hass: HomeAssistant, server: str) -> bool:
+        return True
+
+    monkeypatch.setattr(config_flow, "async_is_reachable", is_reachable)
+
+
 def parametrize_fault(faults: dict[str, Fault]) -> pytest.MarkDecorator:
     """Run a test with each fault. The keys are the ids of the test cases."""
     return pytest.mark.parametrize("fault", faults.values(), ids=faults.keys())
@@ -126,6 +141,7 @@ async def test_user_form_offers_both_ochno_servers_and_custom_servers(home: Chec
         ("http://localhost:8124", "http://localhost:8124"),
     ],
 )
+@pytest.mark.usefixtures("_reachable_servers")
 async def test_valid_server_opens_its_sign_in_page(
     home: CheckedHome, entered: str, expected: str
 ) -> None:
@@ -157,7 +173,60 @@ async def test_invalid_or_insecure_server_shows_form_error(home: CheckedHome, en
     step = await home.submit_form(await home.start_flow(), server=entered)
     assert (step["type"], step["errors"]) == ("form", {"server": "invalid_server"})
     assert suggested_server(step) == entered
-    assert (await home.submit_form(step, server=PRODUCTION))["type"] == "external"
+    assert (await home.submit_form(step, server=home.simulator.url))["type"] == "external"
+
+
+@pytest.mark.parametrize(
+    "fault", ["connection refused", "unknown name", "untrusted certificate", "reset"]
+)
+async def test_unreachable_server_shows_form_error(
+    home: CheckedHome, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await home.add_credentials()
+    async with HttpsProxy(home.simulator.port, tmp_path, monkeypatch) as proxy:
+        if fault == "reset":
+            home.simulator.add_fault("GET", AUTHORIZE_PATH, Fault.reset(), times=None)
+        else:
+            await proxy.inject_fault(fault)
+        step = await home.submit_form(await home.start_flow(), server=proxy.url)
+        assert (step["type"], step["errors"]) == ("form", {"server": "server_unreachable"})
+        assert suggested_server(step) == proxy.url
+        home.simulator.clear_faults()
+        await proxy.clear_faults()
+        assert (await home.submit_form(step, server=proxy.url))["type"] == "external"
+
+
+async def test_server_without_response_shows_form_error_after_ten_seconds(
+    home: CheckedHome,
+) -> None:
+    await home.add_credentials()
+    step = await home.start_flow()
+    home.simulator.add_fault("GET", AUTHORIZE_PATH, Fault.hang())
+    task = asyncio.create_task(home.submit_form(step, server=home.simulator.url))
+    await home.wait_until(lambda: home.simulator.requests)
+    home.fire_time_changed(9)
+    await home.wait_until_idle()
+    assert not task.done()
+    home.fire_time_changed(2)
+    assert (await task)["errors"] == {"server": "server_unreachable"}
+
+
+@parametrize_fault(
+    {
+        "error": empty_response(500),
+        "not found": empty_response(404),
+        "redirect": Fault.redirect("http://127.0.0.1:1"),
+        "no content": empty_response(204),
+    }
+)
+async def test_server_with_any_http_response_is_reachable(home: CheckedHome, fault: Fault) -> None:
+    await home.add_credentials()
+    home.simulator.add_fault("GET", AUTHORIZE_PATH, fault)
+    step = await home.submit_form(await home.start_flow(), server=home.simulator.url)
+    assert step["type"] == "external"
+    [request] = home.simulator.requests
+    assert (request.method, request.path) == ("GET", AUTHORIZE_PATH)
+    assert "Authorization" not in request.headers
 
 
 async def test_user_flow_without_credentials_aborts(home: CheckedHome) -> None:
@@ -172,7 +241,7 @@ async def test_user_flow_with_unavailable_credentials_aborts(home: CheckedHome) 
         raise ImplementationUnavailableError
 
     async_add_implementation_provider(home.hass, "cloud", raise_unavailable)
-    step = await home.submit_form(await home.start_flow(), server=PRODUCTION)
+    step = await home.submit_form(await home.start_flow(), server=home.simulator.url)
     assert (step["type"], step["reason"]) == ("abort", "oauth_implementation_unavailable")
 
 
@@ -363,7 +432,11 @@ async def test_user_flow_with_invalid_hub_list_aborts(home: CheckedHome) -> None
 
 async def test_user_flow_with_wrong_client_secret_aborts(home: CheckedHome) -> None:
     await home.add_credentials("home-assistant", "wrong")
-    assert (await home.run_user_flow())["reason"] == "credentials_refused"
+    step = await home.run_user_flow()
+    assert (step["reason"], step["description_placeholders"]) == (
+        "credentials_refused",
+        {"redirect_uri": CALLBACK_URL, "server": home.simulator.url},
+    )
 
 
 @pytest.mark.parametrize(
@@ -473,6 +546,23 @@ async def test_reauth_with_temporary_account_error_aborts_with_cannot_connect(
     assert (await home.sign_in(step))["reason"] == "cannot_connect"
 
 
+async def test_reauth_with_unreachable_server_aborts_until_it_is_reachable(
+    home: CheckedHome,
+) -> None:
+    await home.link_account()
+    step = await home.revoke_access()
+    home.simulator.add_fault("GET", AUTHORIZE_PATH, Fault.reset(), times=None)
+    step = await home.submit_form(step)
+    assert (step["reason"], step["description_placeholders"]) == (
+        "cannot_connect",
+        {"server": home.simulator.url},
+    )
+    home.simulator.clear_faults()
+    await home.hass.config_entries.async_reload(home.entry.entry_id)
+    step = await home.submit_form(await home.open_reauth_flow())
+    assert (await home.sign_in(step))["reason"] == "reauth_successful"
+
+
 async def test_reauth_with_two_credentials_uses_those_of_entry(home: CheckedHome) -> None:
     entry = await home.link_account()
     await home.add_credentials("read-only-app", "read-only-secret")
@@ -510,11 +600,12 @@ async def test_reconfigure_form_suggests_current_server_without_secrets(home: Ch
     assert (step["type"], step["step_id"], step["errors"]) == ("form", "user", {})
     assert suggested_server(step) == home.simulator.url
     assert entry.data["token"]["access_token"] not in json.dumps(step)
-    step = await home.submit_form(step, server="http://example.org")
-    assert (step["errors"], suggested_server(step)) == (
-        {"server": "invalid_server"},
-        "http://example.org",
-    )
+    for server, error in (
+        ("http://example.org", "invalid_server"),
+        ("http://127.0.0.1:1", "server_unreachable"),
+    ):
+        step = await home.submit_form(step, server=server)
+        assert (step["errors"], suggested_server(step)) == ({"server": error}, server)
 
 
 async def test_reconfigure_with_other_server_polls_that_server_only(home: CheckedHome) -> None:

@@ -112,12 +112,23 @@ async def test_devices_of_hub_and_account_have_all_attributes(
     assert account.configuration_url == home.simulator.url
 
 
-async def test_device_of_unknown_product_has_product_code_as_model(
-    home: Home, entry: ConfigEntry
+@pytest.mark.parametrize(
+    ("product", "model", "model_id"),
+    [
+        ("O-PC-2", "Power Conference 2", "O-PC-2"),
+        ("O-PC-3", "Power Conference 3", "O-PC-3"),
+        ("O-PD", "Power Desktop", "O-PD"),
+        ("O-NEW-1", "O-NEW-1", None),
+    ],
+)
+async def test_device_has_product_name_or_unknown_product_code_as_model(
+    home: Home, product: str, model: str, model_id: str | None
 ) -> None:
-    device = hub_device(home, home.simulator.hub("Focus room"))
+    hub = home.simulator.add_hub("New", product=product)
+    await home.link_account()
+    device = hub_device(home, hub)
     assert device is not None
-    assert (device.model, device.model_id) == ("O-PC-3", None)
+    assert (device.model, device.model_id) == (model, model_id)
 
 
 async def test_device_area_is_set_from_space_only_at_creation(
@@ -259,7 +270,7 @@ async def test_hub_that_returns_gets_device_and_entities_again(
     assert active_port(home, hub) == "3"
     device = hub_device(home, hub)
     assert device is not None
-    assert (device.name, device.model) == ("Focus room", "O-PC-3")
+    assert (device.name, device.model) == ("Focus room", "Power Conference 3")
     hub.set_active(4)
     await home.poll()
     assert active_port(home, hub) == "4"
@@ -282,7 +293,11 @@ async def test_hub_that_returns_after_user_deleted_device_gets_entities_again(
     device = hub_device(home, hub)
     assert device is not None
     assert active_port(home, hub) == "none"
-    assert (device.name, device.model, device.sw_version) == ("Focus room", "O-PC-3", "4.2.1")
+    assert (device.name, device.model, device.sw_version) == (
+        "Focus room",
+        "Power Conference 3",
+        "4.2.1",
+    )
     assert log_messages(caplog, logging.ERROR) == []
 
 

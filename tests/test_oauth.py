@@ -3,6 +3,7 @@
 import base64
 from collections.abc import AsyncIterator, Iterator
 import json
+import re
 import time
 from urllib.parse import unquote
 
@@ -63,13 +64,16 @@ async def test_authorize_url_has_documented_parameters(home: Home) -> None:
     assert len(parameters["state"]) > 20
 
 
-async def test_code_exchange_sends_form_with_code_verifier(home: Home) -> None:
+async def test_code_exchange_sends_form_with_code_verifier_of_64_letters_and_digits(
+    home: Home,
+) -> None:
     await home.link_account()
     [request] = [request for request in home.simulator.requests if request.path == TOKEN_PATH]
     assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
     [form] = code_exchanges(home)
-    verifier = base64.b64decode(form.pop("codeVerifier"), validate=True)
-    assert len(verifier) == 48
+    verifier = form.pop("codeVerifier")
+    assert re.fullmatch("[A-Za-z0-9]{64}", verifier)
+    assert base64.b64decode(verifier, validate=True)
     assert form.pop("code").startswith("code-")
     assert form == {
         "grant_type": "authorization_code",
@@ -119,6 +123,14 @@ async def test_token_response_wrapped_in_data_is_read(home: Home) -> None:
     assert port_1_connected(home) == "on"
     assert stored_token(home).keys() == token.keys()
     assert stored_token(home)["refresh_token"] != token["refresh_token"]
+
+
+async def test_token_response_with_status_201_is_accepted(home: Home) -> None:
+    body = '{"access_token": "made-up-1", "refresh_token": "made-up-2"}'
+    await home.link_account()
+    home.simulator.add_fault("POST", TOKEN_PATH, error_response(201, body))
+    await home.advance_time(TOKEN_LIFETIME)
+    assert stored_token(home)["refresh_token"] == "made-up-2"
 
 
 async def test_token_response_unknown_and_invalid_fields_are_not_stored(home: Home) -> None:

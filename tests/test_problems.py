@@ -1,10 +1,14 @@
 """Tests of the repair issues and the system health information."""
 
 import asyncio
+import json
+from pathlib import Path
+import re
 
 from aiohttp import web
 import pytest
 
+from custom_components.ochno.problems import async_create_issue
 from homeassistant.components.system_health import get_info
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
@@ -16,6 +20,9 @@ from .oauth import HeldResponse
 from .simulator import Fault
 
 HOUR = 3600
+ROOT = Path(__file__).parents[1]
+USER_GUIDE = "https://github.com/ha-ochno/ha-ochno/blob/main/docs/using.md"
+ISSUES = json.loads((ROOT / "custom_components/ochno/translations/en.json").read_text())["issues"]
 LIST_WITH_INVALID_HUB = '[{"id": "1", "data": {"state": {"active": 1}}}, {"id": null}]'
 
 
@@ -26,6 +33,13 @@ def issue_keys(hass: HomeAssistant) -> set[str | None]:
         for (domain, _), issue in ir.async_get(hass).issues.items()
         if domain == "ochno"
     }
+
+
+def user_guide_sections() -> set[str]:
+    """Return the anchors that GitHub creates for the headings of the user guide."""
+    text = (ROOT / "docs/using.md").read_text()
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 async def test_scope_issue_exists_from_forbidden_poll_until_next_successful_poll(
@@ -49,6 +63,26 @@ async def test_control_scope_issue_exists_from_forbidden_command_until_next_succ
     assert issue_keys(hass) == {"control_scope_missing"}
     await home.call_action("select", "select_option", "Boardroom", "active_port", option="1")
     assert issue_keys(hass) == set()
+
+
+@pytest.mark.parametrize("key", ISSUES)
+async def test_issue_links_to_its_section_of_the_user_guide(
+    hass: HomeAssistant, entry: ConfigEntry, key: str
+) -> None:
+    async_create_issue(hass, entry, key)
+    issue = ir.async_get(hass).async_get_issue("ochno", f"{key}_{entry.entry_id}")
+    assert issue is not None
+    section = key.replace("_", "-")
+    assert issue.learn_more_url == f"{USER_GUIDE}#{section}"
+    assert section in user_guide_sections()
+
+
+async def test_user_form_links_to_section_of_the_user_guide(home: Home) -> None:
+    await home.add_credentials()
+    step = await home.start_flow()
+    page, _, section = step["description_placeholders"]["help_url"].partition("#")
+    assert page == USER_GUIDE
+    assert section in user_guide_sections()
 
 
 @pytest.mark.parametrize("status", [401, 403])

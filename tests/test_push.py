@@ -125,6 +125,9 @@ async def test_subscription_during_one_day_never_expires(home: Home, entry: Conf
         assert subscription_ids(home) == [first]
         request_times += [home.freezer().timestamp()] * (len(request_methods(home)) - before)
     assert request_methods(home) == ["POST"] + ["PATCH"] * (len(request_times) - 1)
+    # The vendor's demo client sends this header, although the request has no body.
+    extension = next(request for request in home.simulator.requests if request.method == "PATCH")
+    assert (extension.headers["Content-Type"], extension.body) == ("application/json", "")
     intervals = [after - before for before, after in itertools.pairwise(request_times)]
     assert all(54 * MINUTE <= interval <= 71 * MINUTE for interval in intervals)
     assert len(set(intervals)) > 1

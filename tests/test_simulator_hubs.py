@@ -5,7 +5,7 @@ import pytest
 from .simulator import Simulator
 
 
-def test_hub_without_room_system_switches_between_laptops() -> None:
+def test_hub_switches_to_first_laptop_and_back_to_default_port() -> None:
     hub = Simulator().hub("Focus room")
     hub.plug(2)
     assert (hub.active, hub.state["connected"]) == (2, [0, 1, 0, 0])
@@ -13,9 +13,11 @@ def test_hub_without_room_system_switches_between_laptops() -> None:
     hub.plug(3)
     assert hub.active == 2
     hub.unplug(2)
-    assert (hub.active, hub.connections["usb2"]) == (3, None)
+    assert (hub.active, hub.connections["usb2"]) == (0, None)
+    hub.press(3)
+    hub.change_config(defaultport=4)
     hub.unplug(3)
-    assert hub.active == 0
+    assert hub.active == 4
     with pytest.raises(ValueError, match="ports 1 to 4"):
         hub.plug(5)
 
@@ -28,6 +30,14 @@ def test_hub_with_room_system_switches_to_laptop_and_back() -> None:
     assert hub.active == 1
 
 
+@pytest.mark.parametrize("active", [0, 1])
+def test_plug_with_first_rule_does_not_switch_if_room_system_is_connected(active: int) -> None:
+    config = {"autoswitchconnect": "first"}
+    hub = Simulator().add_hub("New", connected=[1], active=active, mtr_port=1, config=config)
+    hub.plug(3)
+    assert hub.active == active
+
+
 @pytest.mark.parametrize(("rule", "active"), [("disabled", 0), ("first", 1), ("every", 2)])
 def test_plug_follows_connect_rule(rule: str, active: int) -> None:
     hub = Simulator().add_hub("New", config={"autoswitchconnect": rule})
@@ -38,7 +48,7 @@ def test_plug_follows_connect_rule(rule: str, active: int) -> None:
 
 @pytest.mark.parametrize(
     ("rule", "after_active", "after_last"),
-    [("disabled", 1, 3), ("active", 2, 3), ("last", 1, 4), ("both", 2, 4)],
+    [("disabled", 1, 3), ("active", 4, 3), ("last", 1, 4), ("both", 4, 4)],
 )
 def test_unplug_follows_disconnect_rule(rule: str, after_active: int, after_last: int) -> None:
     config = {"autoswitchdisconnect": rule, "defaultport": 4}

@@ -423,7 +423,7 @@ async def test_token_response_follows_settings(client: OAuthClient) -> None:
     assert {"expires_in", "access_expires_in"} < token["data"].keys()
 
 
-async def test_client_credentials_return_access_token_without_user(client: OAuthClient) -> None:
+async def test_client_credentials_return_tokens_without_user(client: OAuthClient) -> None:
     form = {
         "grant_type": "client_credentials",
         "client_id": "server-to-server",
@@ -432,8 +432,13 @@ async def test_client_credentials_return_access_token_without_user(client: OAuth
     }
     status, token = await client.request_token(form)
     assert status == 200
-    assert "refresh_token" not in token
     assert (await client.get_userinfo(token["access_token"]))[0] == 403
+    application = {"client_id": "server-to-server", "client_secret": "server-to-server-secret"}
+    refresh = client.refresh_form(token["refresh_token"], **application)
+    status, refreshed = await client.request_token(refresh)
+    assert status == 200
+    assert refreshed.keys() == token.keys()
+    assert refreshed["refresh_token"] != token["refresh_token"]
     status, body = await client.request_token(form | {"scope": "hubs:read everything"})
     assert (status, body["error"]) == (400, "invalid_scope")
     home_assistant = {"client_id": "home-assistant", "client_secret": "home-assistant-secret"}

@@ -44,6 +44,17 @@ SAME_AS_ENGLISH: dict[str, set[str]] = {
     "nl": {"Hub is online", "Hubs offline", "Hubs online", "Server"},
     "sv": {"Server"},
 }
+# How the texts name the custom integration at Ochno. Home Assistant's integrations are others.
+CUSTOM_INTEGRATION = {
+    "da": "brugerdefinerede integration",
+    "de": "benutzerdefinierte",
+    "en": "custom integration",
+    "fi": "mukautet",
+    "fr": "intégration personnalisée",
+    "nb": "egendefinerte integrasjon",
+    "nl": "aangepaste integratie",
+    "sv": "anpassade integration",
+}
 TREES = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
 
 
@@ -256,6 +267,16 @@ def test_issue_texts_name_access_options_as_the_form_does(path: Path) -> None:
         for option in re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", text)
     }
     assert named == set(language["selector"]["access"]["options"].values())
+
+
+@pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
+def test_texts_about_scopes_name_the_custom_integration_at_ochno(path: Path) -> None:
+    language = read_json(path)
+    for key, text in walk_texts(
+        {part: language[part] for part in ("config", "exceptions", "issues")}
+    ):
+        if re.search(r"(hubs|accounts):|{scopes}", text):
+            assert CUSTOM_INTEGRATION[path.stem] in text.lower(), key
 
 
 def test_languages_are_supported_by_home_assistant() -> None:

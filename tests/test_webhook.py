@@ -603,6 +603,7 @@ async def test_command_third_port_delivered_shows_third_port(home: Home, hub: Si
 
 
 async def test_command_previous_port_delivered_stays_pending(home: Home, hub: SimHub) -> None:
+    home.simulator.settings.delivery_partial = True
     task = await start_lost_command(home, hub, 2)
     await home.simulator.deliver(hub, STATE_CHANGE, {"newState": {"active": 1, "otp": "warning"}})
     assert active_port(home) == "2"

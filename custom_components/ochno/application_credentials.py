@@ -10,7 +10,7 @@ from homeassistant.helpers.config_entry_oauth2_flow import (
 )
 from homeassistant.helpers.network import NoURLAvailableError, get_url
 
-from .const import PRODUCTION
+from .const import PRODUCTION, STAGING
 from .oauth import READ_SCOPES, OchnoImplementation
 
 
@@ -30,6 +30,7 @@ async def async_get_description_placeholders(hass: HomeAssistant) -> dict[str, s
             redirect_uri = get_url(hass, prefer_external=True) + AUTH_CALLBACK_PATH
     return {
         "server_url": PRODUCTION,
+        "staging_url": STAGING,
         "redirect_uri": redirect_uri,
         "scopes": ", ".join(READ_SCOPES),
     }

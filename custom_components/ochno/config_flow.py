@@ -45,6 +45,7 @@ from .const import (
     LOGGER,
     PRODUCTION,
     STAGING,
+    USER_GUIDE,
     Access,
 )
 from .devices import async_hub_ids
@@ -53,6 +54,7 @@ from .oauth import (
     OchnoImplementation,
     Token,
     UnknownTokenResponseError,
+    async_is_reachable,
     granted_scopes,
 )
 from .operated.errors import (
@@ -100,16 +102,20 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
                 return self.async_abort(reason="missing_credentials")
         errors = {}
         if user_input is not None:
-            if (server := base_url(user_input[CONF_SERVER])) is not None:
+            if (server := base_url(user_input[CONF_SERVER])) is None:
+                errors[CONF_SERVER] = "invalid_server"
+            elif not await async_is_reachable(self.hass, server):
+                errors[CONF_SERVER] = "server_unreachable"
+            else:
                 self._server = server
                 self._access = Access(user_input[CONF_ACCESS])
                 return await self.async_step_pick_implementation()
-            errors[CONF_SERVER] = "invalid_server"
         elif self.source == SOURCE_RECONFIGURE:
             user_input = dict(self._get_reconfigure_entry().data)
         return self.async_show_form(
             step_id="user",
             data_schema=self.add_suggested_values_to_schema(_USER_SCHEMA, user_input),
+            description_placeholders={"help_url": f"{USER_GUIDE}#sign-in-page-shows-an-error"},
             errors=errors,
         )
 
@@ -134,6 +140,9 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
             )
         self._server = entry.data[CONF_SERVER]
         self._access = Access(entry.data[CONF_ACCESS])
+        # Otherwise the browser shows an error page, and the dialog waits for the sign-in.
+        if not await async_is_reachable(self.hass, self._server):
+            return self._abort_cannot_connect()
         return await self.async_step_pick_implementation(
             {"implementation": entry.data["auth_implementation"]}
         )
@@ -163,13 +172,17 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
         try:
             token = await self.flow_impl.async_resolve_external_data(self.external_data)
         except OAuth2TokenRequestReauthError:
-            return self.async_abort(reason="credentials_refused")
+            return self.async_abort(
+                reason="credentials_refused",
+                description_placeholders={
+                    "redirect_uri": self.external_data["state"]["redirect_uri"],
+                    "server": self._server,
+                },
+            )
         except UnknownTokenResponseError:
             return self.async_abort(reason="answer_not_understood")
         except OAuth2TokenRequestBaseError:
-            return self.async_abort(
-                reason="cannot_connect", description_placeholders={"server": self._server}
-            )
+            return self._abort_cannot_connect()
         return await self.async_oauth_create_entry(
             {"auth_implementation": self.flow_impl.domain, "token": token}
         )
@@ -259,6 +272,11 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
             raise AbortFlow("answer_not_understood") from err
         except OperatedError as err:
             raise AbortFlow("cannot_connect", {"server": self._server}) from err
+
+    def _abort_cannot_connect(self) -> ConfigFlowResult:
+        return self.async_abort(
+            reason="cannot_connect", description_placeholders={"server": self._server}
+        )
 
     def _scope_missing(self) -> AbortFlow:
         placeholders = {"scopes": ", ".join(SCOPES[self._access])}

@@ -20,7 +20,12 @@ from .const import CONF_ACCESS, CONF_SERVER, DOMAIN, LOGGER, Access
 from .operated.models import Hub
 
 MANUFACTURER: Final = "Ochno"
-PRODUCT_NAMES: Final = {"O-PC-4": "Power Conference 4"}
+PRODUCT_NAMES: Final = {
+    "O-PC-2": "Power Conference 2",
+    "O-PC-3": "Power Conference 3",
+    "O-PC-4": "Power Conference 4",
+    "O-PD": "Power Desktop",
+}
 
 # The device of a hub is removed after this number of complete lists without the hub, an entity of a
 # port after this number without the port.

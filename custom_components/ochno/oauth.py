@@ -3,8 +3,8 @@
 "The vendor's document" is *Custom Ochno Operated OAuth2 integrations (beta)*.
 """
 
-import base64
 import secrets
+import string
 import time
 from typing import Any, Final, override
 
@@ -35,6 +35,7 @@ SCOPES: Final = {Access.READ: READ_SCOPES, Access.CONTROL: (*READ_SCOPES, "hubs:
 
 # Long, because a refresh that times out may have used up the refresh token.
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
+_REACHABLE_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 # Access token lifetimes in seconds. The vendor's demo client assumes an hour if none is given.
 _DEFAULT_LIFETIME: Final = 3600
 _MIN_LIFETIME: Final = 60
@@ -65,8 +66,12 @@ class OchnoImplementation(AuthImplementation):
     @property
     @override
     def extra_token_resolve_data(self) -> dict[str, str]:
-        """Return a new `codeVerifier`: a random base64 string (vendor's document, step 1)."""
-        return {"codeVerifier": base64.b64encode(secrets.token_bytes(48)).decode()}
+        """Return a new `codeVerifier`: a random base64 string (vendor's document, step 1).
+
+        64 letters and digits are valid base64 and also a valid PKCE verifier.
+        """
+        characters = string.ascii_letters + string.digits
+        return {"codeVerifier": "".join(secrets.choice(characters) for _ in range(64))}
 
     @override
     async def async_resolve_external_data(self, external_data: Any) -> Token:
@@ -144,6 +149,17 @@ class OchnoImplementation(AuthImplementation):
 
     def _record(self, description: str) -> None:
         async_get_evidence(self.hass).record("POST /identity/oauth/v2/token", description)
+
+
+async def async_is_reachable(hass: HomeAssistant, server: str) -> bool:
+    """Return whether a server sends any HTTP response."""
+    try:
+        async with async_get_session(hass).get(
+            _endpoints(server).authorize_url, timeout=_REACHABLE_TIMEOUT, allow_redirects=False
+        ):
+            return True
+    except aiohttp.ClientError, TimeoutError:
+        return False
 
 
 def granted_scopes(token: Token) -> frozenset[str]:

@@ -8,10 +8,9 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, OAuth2TokenRequestReauthError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.update_coordinator import UpdateFailed
-from homeassistant.loader import async_get_loaded_integration
 from homeassistant.util.hass_dict import HassKey
 
-from .const import DOMAIN
+from .const import DOMAIN, USER_GUIDE
 from .operated.errors import (
     OperatedError,
     OperatedForbiddenError,
@@ -86,13 +85,16 @@ def async_remove_problems(hass: HomeAssistant, entry: ConfigEntry) -> None:
 
 @callback
 def async_create_issue(hass: HomeAssistant, entry: ConfigEntry, key: str) -> None:
-    """Create the repair issue `key`, one of `_ISSUES`. It stays until it is deleted."""
+    """Create the repair issue `key`, one of `_ISSUES`. It stays until it is deleted.
+
+    The user guide has a section with the name of the issue.
+    """
     ir.async_create_issue(
         hass,
         DOMAIN,
         f"{key}_{entry.entry_id}",
         is_fixable=False,
-        learn_more_url=async_get_loaded_integration(hass, DOMAIN).documentation,
+        learn_more_url=f"{USER_GUIDE}#{key.replace('_', '-')}",
         severity=ir.IssueSeverity.WARNING if key == "push_refused" else ir.IssueSeverity.ERROR,
         translation_key=key,
         translation_placeholders={"account": entry.title},

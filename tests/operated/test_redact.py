@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 import pytest
 
 from custom_components.ochno.operated.redact import REDACTED, redact, shape
-from custom_components.ochno.operated.values import JSON
+from custom_components.ochno.operated.types import JSON
 
 from ..strategies import EDGE_CASE_TEXTS, JSON_VALUES, max_examples
 

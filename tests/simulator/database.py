@@ -172,7 +172,8 @@ class Database:
         self.users[anna.email] = anna
         self.add_account("Example Organisation")
         second = self.add_account("Second Organisation").id
-        self.add_hub("Boardroom", connected=[1], active=1, mtr_port=1)
+        every = {"autoswitchconnect": "every"}
+        self.add_hub("Boardroom", connected=[1], active=1, mtr_port=1, config=every)
         self.add_hub("Focus room", product="O-PC-3")
         self.add_hub("Workshop", ports=10)
         self.add_hub("Reception", online=False)

@@ -154,8 +154,7 @@ class SimHub:
         """Plug in a laptop.
 
         The setting autoswitchconnect selects the active port. `every`: the new port. `first`: the
-        new port, if no other laptop is connected or no port is active. The room system (mtrport)
-        does not count as a laptop.
+        new port, if nothing else is connected. The room system (mtrport) counts as well.
         """
         self._check_port(port)
         self._plugged.add(port)
@@ -168,7 +167,7 @@ class SimHub:
 
         The setting autoswitchdisconnect decides whether the hub switches. `active`: if the port
         was active. `last`: if no laptop is left. `both`: in either case. The hub switches to the
-        first connected laptop, else to the default port, else to the room system, else to none.
+        default port, with 0 to none.
         """
         self._check_port(port)
         self._plugged.discard(port)
@@ -276,7 +275,7 @@ class SimHub:
 
     def _report_plugged(self, port: int) -> None:
         rule = self.config.get("autoswitchconnect")
-        is_first = rule == "first" and (not self._connected_laptops() or not self.active)
+        is_first = rule == "first" and not any(self.state["connected"])
         active = port if rule == "every" or is_first else self.active
         self._report_connection(port, 1, active)
 
@@ -286,13 +285,7 @@ class SimHub:
         switches = (rule in ("active", "both") and port == self.active) or (
             rule in ("last", "both") and not laptops
         )
-        active = self.active
-        if switches:
-            room_system = self._room_system_port()
-            if room_system in (0, port) or not self._is_connected(room_system):
-                room_system = 0
-            active = laptops[0] if laptops else self._default_port() or room_system
-        self._report_connection(port, 0, active)
+        self._report_connection(port, 0, self._default_port() if switches else self.active)
 
     def _report_connection(self, port: int, connected: int, active: int) -> None:
         all_connected = list(self.state["connected"])

@@ -87,7 +87,7 @@ def default_applications() -> dict[str, Application]:
             "server-to-server",
             "server-to-server-secret",
             read | {"hubs:write", "accounts:write"},
-            grant_types={"client_credentials"},
+            grant_types={"client_credentials", "refresh_token"},
         ),
     )
     return {application.client_id: application for application in applications}
@@ -263,7 +263,8 @@ class OAuthServer:
     ) -> None:
         if grant.client_id != application.client_id:
             raise OAuthError("invalid_grant", "It was issued to another client.")
-        if grant.redirect_uri != parameters["redirect_uri"]:
+        # A grant of client_credentials has no redirect URI.
+        if grant.redirect_uri not in (None, parameters["redirect_uri"]):
             raise OAuthError("invalid_grant", "redirect_uri differs from the authorize request's.")
 
     def _create_client_credentials_grant(
@@ -281,9 +282,7 @@ class OAuthServer:
         self._access_tokens[access_token] = (grant, time.time() + settings.token_lifetime)
         self.issued_secrets.add(access_token)
         response: dict[str, object] = {"access_token": access_token, "token_type": "Bearer"}
-        if grant_type == "authorization_code" or (
-            grant_type == "refresh_token" and settings.rotate
-        ):
+        if grant_type != "refresh_token" or settings.rotate:
             refresh_token = f"rt-{secrets.token_urlsafe(32)}"
             self._refresh_tokens[refresh_token] = grant
             self.issued_secrets.add(refresh_token)

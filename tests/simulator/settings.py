@@ -78,7 +78,8 @@ class Settings:
     delivery_content_type: str = "application/vnd.ochno.event"
     delivery_id: Literal["hubId", "serialNumber", "data.hubId"] = "hubId"
     delivery_token: Literal["verificationToken", "header", "query"] | None = None
-    delivery_partial: bool = True
+    # The data of a delivery has only the changed keys.
+    delivery_partial: bool = False
     delivery_delay: float = 0
     delivery_drop: bool | float = False
     delivery_repeat: int = 0

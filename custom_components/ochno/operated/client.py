@@ -223,6 +223,9 @@ class OperatedClient:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         if etag is not None:
             headers["If-None-Match"] = etag
+        if method == "PATCH":
+            # The vendor's demo client sends it, although the request has no body.
+            headers["Content-Type"] = "application/json"
         # The path is encoded already. yarl must not normalise it again, which could change an id.
         url = URL(f"{self._server}{path}", encoded=True)
         try:
