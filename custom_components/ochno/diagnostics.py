@@ -81,6 +81,7 @@ def _running(data: OchnoData) -> dict[str, Any]:
     coordinator = data.coordinator
     # last_exception is not cleared after a success.
     error = None if coordinator.last_update_success else coordinator.last_exception
+    interval = coordinator.update_interval
     return {
         "updates": {
             "instant_updates": data.push.state.value,
@@ -90,7 +91,7 @@ def _running(data: OchnoData) -> dict[str, Any]:
             "last_poll_failed_by": None
             if error is None
             else error_summary(error.__cause__ or error),
-            "poll_interval": coordinator.update_interval,
+            "poll_interval": interval and interval.total_seconds(),
         },
         "requests": coordinator.client.requests.hours,
         "deliveries": _deliveries(data),
