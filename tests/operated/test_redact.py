@@ -175,6 +175,7 @@ IDENTIFYING: list[tuple[str, JSON]] = [
     ("direction", "Boardroom"),
     ("product", "O474C90FA5EDC1"),
     ("product", "ABC-12345"),
+    ("product", "A-B-C-D-E"),
     ("firmware", "192.168.1.20"),
     ("firmware", "4.2.1 for Anna"),
     ("hardwareversion", "550e8400-e29b-41d4-a716-446655440000"),
@@ -394,6 +395,7 @@ def test_redact_with_long_list_and_large_object_keeps_first_items_and_number_of_
     redacted = _as_object(redact(large))
     assert list(redacted)[:100] == list(large)[:100]
     assert list(redacted.items())[100:] == [("…", "5 more")]
+    assert _as_object(redact(dict(list(large.items())[:101])))["…"] == "1 more"
     assert redact(dict(list(large.items())[:100])) == dict(list(large.items())[:100])
 
 
@@ -450,6 +452,15 @@ def test_shape_of_large_object_has_number_of_other_keys() -> None:
     assert shape({f"Anna {number}": None for number in range(1000)})[:20] == "{**REDACTED** 1: nul"
     assert shape({"a": {"z" * length: [] for length in range(1, 40)}}).endswith("…")
     assert len(shape({"a": {"z" * length: [] for length in range(1, 40)}})) == 1000
+
+
+def test_shape_of_maximum_length_is_complete() -> None:
+    document: dict[str, JSON] = {f"{'z' * 30}{number}": None for number in range(25)}
+    rest = 1000 - len(shape(document)) - len(", : null")
+    assert len(shape({**document, "z" * rest: None})) == 1000
+    assert shape({**document, "z" * rest: None}).endswith(": null}")
+    assert len(shape({**document, "z" * (rest + 1): None})) == 1000
+    assert shape({**document, "z" * (rest + 1): None}).endswith(": nul…")
 
 
 def test_shape_of_large_document_has_types_after_maximum_number_of_values() -> None:
