@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 import json
-import time
 from typing import Any
 
 from hypothesis import given, strategies as st
@@ -497,10 +496,8 @@ def test_shape_of_deep_value_has_its_type_below_maximum_depth() -> None:
     ],
     ids=["string", "list", "object", "nested", "key"],
 )
-def test_redact_and_shape_of_large_answer_are_fast_and_limited(value: JSON) -> None:
-    start = time.perf_counter()
+def test_redact_and_shape_of_large_answer_are_limited(value: JSON) -> None:
     described, redacted = shape(value), redact(value)
-    assert time.perf_counter() - start < 1
     assert len(described) <= 1000
     assert len(json.dumps(redacted)) < 1_000_000
 
