@@ -123,13 +123,19 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return result
 
 
-def evidence(caplog: pytest.LogCaptureFixture) -> list[str]:
+def logged_evidence(caplog: pytest.LogCaptureFixture) -> list[str]:
     """Return the log messages about answers that were not understood."""
     return [
         record.getMessage()
         for record in caplog.records
         if record.name.endswith("operated.evidence") and record.levelno == logging.WARNING
     ]
+
+
+def forget_evidence(home: Home) -> None:
+    """Forget what was logged, so that it can be logged again."""
+    if evidence := home.hass.data.get("ochno_evidence"):
+        evidence.descriptions.clear()
 
 
 def rows_of(endpoint: str) -> list[list[str]]:
@@ -155,9 +161,11 @@ async def run_rows(
             assert await run() == outcome
             # The error of a refused command has the status.
             if endpoint != "state command":
-                assert bool(evidence(caplog)) == (outcome != "works"), evidence(caplog)
+                assert bool(logged_evidence(caplog)) == (outcome != "works"), logged_evidence(
+                    caplog
+                )
         home.simulator.clear_faults()
-        home.hass.data.pop("ochno_evidence", None)
+        forget_evidence(home)
         if endpoint != "state command":
             for entry in home.hass.config_entries.async_entries("ochno"):
                 await home.hass.config_entries.async_remove(entry.entry_id)
@@ -289,7 +297,7 @@ async def test_delivery_has_expected_outcome(
             await home.advance_time(11)
             assert home.state("sensor", "Boardroom", "active_port") == "3"
             documented = outcome == "works" or "hub:con" in delivery or "hub:charging" in delivery
-            assert bool(evidence(caplog)) == (not documented)
+            assert bool(logged_evidence(caplog)) == (not documented)
 
 
 async def test_field_of_hub_has_expected_state(
@@ -304,8 +312,8 @@ async def test_field_of_hub_has_expected_state(
             assert home.state(ENTITIES[entity][0], "Boardroom", ENTITIES[entity][1]) == state.strip(
                 "*"
             )
-            assert bool(evidence(caplog)) == state.startswith("*"), evidence(caplog)
-            home.hass.data.pop("ochno_evidence", None)
+            assert bool(logged_evidence(caplog)) == state.startswith("*"), logged_evidence(caplog)
+            forget_evidence(home)
             await home.poll()
             assert home.state("sensor", "Boardroom", "active_port") == "1"
 

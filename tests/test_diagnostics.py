@@ -113,7 +113,7 @@ async def test_entry_diagnostics_have_requests_of_each_hour(home: Home, entry: C
     first, *_ = hours.values()
     assert first["GET /api/hubs/v1: 200"] + first["GET /api/hubs/v1: 304"] == 3
     assert first["GET /api/hubs/v1: 502"] == 1
-    assert first["GET /api/hubs/v1: ClientOSError"] == 1
+    assert sum(count for request, count in first.items() if request.endswith("Error")) == 1
     assert len(hours) == 2
 
 
@@ -163,7 +163,7 @@ async def test_entry_diagnostics_with_failed_responses_have_status_or_error(
     home.simulator.add_fault("GET", "/api/accounts/v1", Fault.reset())
     home.simulator.add_fault("GET", "/api/spaces/v1", Fault.status(401))
     responses = (await download(home))["responses"]
-    assert responses["/api/accounts/v1"] == "OperatedConnectionError('ClientOSError')"
+    assert responses["/api/accounts/v1"].startswith("OperatedConnectionError(")
     assert responses["/api/spaces/v1"]["status"] == 401
     home.simulator.add_fault("POST", TOKEN_PATH, Fault.status(503), times=None)
     await home.advance_time(3600)
@@ -330,13 +330,13 @@ async def test_diagnostics_of_entry_that_is_not_loaded_have_responses(
     assert (await download_hub(home))["response"]["interpreted"]["active_port"] == 1
 
 
-async def test_diagnostics_after_revoked_access_have_error_of_token_refresh(
+async def test_diagnostics_after_revoked_access_have_status_401(
     home: Home, entry: ConfigEntry
 ) -> None:
     home.simulator.revoke_access()
     await home.hass.config_entries.async_reload(entry.entry_id)
     responses = (await download(home))["responses"]
-    assert set(responses.values()) == {"OAuth2TokenRequestReauthError"}
+    assert {response["status"] for response in responses.values()} == {401}
 
 
 async def test_diagnostics_have_fields_of_token_response_without_tokens(

@@ -195,7 +195,7 @@ async def test_hub_with_number_that_is_not_json_has_unknown_value(
     ("empty_objects", "reason"),
     [
         pytest.param(10_300_000, "response too long", id="31 MB"),
-        pytest.param(20_000, "list too long", id="20,000 items"),
+        pytest.param(20_000, "expected up to 10000 hubs, got 20001", id="20,000 items"),
     ],
 )
 async def test_hub_list_of_many_empty_objects_is_rejected(

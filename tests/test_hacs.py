@@ -322,7 +322,7 @@ def test_issue_form_requires_diagnostics_and_versions(path: Path) -> None:
     texts = [item for item in form["body"] if item["type"] == "markdown"]
     assert len(fields) + len(texts) == len(form["body"]), "duplicate id"
     for field in fields.values():
-        assert field["type"] in ("input", "textarea")
+        assert field["type"] in ("dropdown", "input", "textarea")
         assert field["attributes"]["label"]
     for id_ in ("diagnostics", "integration_version", "home_assistant_version"):
         assert fields[id_]["validations"]["required"] is True

@@ -533,7 +533,7 @@ async def test_hub_deeply_nested_value_is_kept_in_raw(
     ("hub", "description"),
     [
         ({"data": []}, "data: expected an object, got "),
-        ({"data": {"state": "secret"}}, "state: expected an object, got "),
+        ({"data": {"state": "A secret"}}, "state: expected an object, got "),
         ({"data": {"config": False}}, "config: expected an object, got "),
     ],
     ids=str,

@@ -241,9 +241,10 @@ class OperatedClient:
             ) as response:
                 self.requests.record(method, path, response.status)
                 yield response
-        except (aiohttp.ClientError, TimeoutError) as err:
-            self.requests.record(method, path, type(err).__name__)
-            raise OperatedConnectionError(type(err).__name__) from err
+        except (aiohttp.ClientError, OperatedConnectionError, TimeoutError) as err:
+            reason = str(err) if isinstance(err, OperatedConnectionError) else type(err).__name__
+            self.requests.record(method, path, reason)
+            raise OperatedConnectionError(reason) from err
 
     async def inspect(self, path: str) -> Inspection:
         """Fetch a path for diagnostics. The result can have any status.
@@ -274,8 +275,8 @@ def hub_path(hub_id: str) -> str:
 
 
 def _subscription_id(json: JSON) -> str:
-    """Read the response of a new subscription: an object with an id, or the id alone."""
-    fields = unwrapped_object({"id": json} if isinstance(json, str) else json, "subscription")
+    """Read the response of a new subscription."""
+    fields = unwrapped_object(json, "subscription")
     if (id_ := identifier(fields.get("id", "subscriptionId"))) is None:
         raise OperatedResponseError(f"expected a subscription with an id, got {shape(json)}")
     return id_
