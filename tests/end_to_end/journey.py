@@ -118,6 +118,14 @@ async def test_user_flow_access_denied_shows_reason(browser: Browser) -> None:
     await browser.click_button("Close")
 
 
+async def test_user_flow_unreachable_server_shows_error_at_field(browser: Browser) -> None:
+    await start_user_flow(browser)
+    await browser.pick_option("Server", "https://operated.invalid", "Add custom item")
+    await browser.click_button("Submit")
+    await browser.expect_text(re.compile("can't reach this server"))
+    await browser.take_screenshots("server-unreachable")
+
+
 async def test_user_flow_access_approved_adds_devices_to_areas(browser: Browser) -> None:
     await browser.page.request.post(
         f"{browser.environment.simulator_url}/simulator/hubs", data={"name": LONG_NAME, "ports": 10}

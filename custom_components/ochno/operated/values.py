@@ -276,8 +276,6 @@ def seconds_from_now(value: object) -> float | None:
         return None
     try:
         seconds = float(value)
-    except OverflowError:
-        return None
     except ValueError:
         date = _date(str(value))
         return None if date is None else (date - datetime.now(UTC)).total_seconds()
