@@ -786,7 +786,7 @@ async def test_missed_deliveries_of_several_hubs_replace_subscription_once(
     await poll_undelivered_change(home, hub)
     hub.plug(3)
     await home.post_to_webhook({"event": STATE_CHANGE, "hubId": "unknown"})
-    await home.wait_until_idle()
+    await home.advance_time(1)
     assert home.state("binary_sensor", "Boardroom", "port_3_connected") == "on"
     await home.advance_time(11)
     assert request_methods(home) == ["POST", "DELETE", "POST"]

@@ -18,6 +18,7 @@ from homeassistant.components import webhook
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
+from homeassistant.setup import async_setup_component
 from homeassistant.util.aiohttp import MockRequest
 
 from .home import HUBS_PATH, Home
@@ -180,8 +181,6 @@ async def test_instant_updates_sensor_after_delivery_has_its_time(home: Home, hu
     [
         ("hub:con:change", {"connections": {"usb2": {"connected": True}}}),
         ("hub:config:change", {"newConfig": {"defaultport": 2}}),
-        ("hub:charging", {"newState": {"active": 4}}),
-        ("hub:temp", {"temp": 80}),
         ("hub:something:new", {"newState": {"active": 4}}),
         (STATE_CHANGE, {"newState": ["active", 4]}),
         (STATE_CHANGE, {"newState": "active"}),
@@ -193,8 +192,6 @@ async def test_instant_updates_sensor_after_delivery_has_its_time(home: Home, hu
     ids=[
         "connections",
         "config",
-        "charging",
-        "temperature",
         "unknown_event",
         "state_is_list",
         "state_is_text",
@@ -290,14 +287,100 @@ async def test_delivery_unknown_hub_fetches_list_once(home: Home, hub: SimHub, b
     before = count_hub_requests(home)
     for _ in range(3):
         assert await home.post_to_webhook(body) == 200
-    await home.wait_until_idle()
+    await home.advance_time(1)
     assert new_hub_requests(home, before) == {HUBS_PATH: 1}
     assert home.state("binary_sensor", "Library", "connectivity") == "on"
 
 
+# Limits of the requests
+
+
+def count_new_requests(home: Home, before: dict[str, int]) -> tuple[int, int]:
+    """Return the number of new requests for the list and for single hubs."""
+    new = new_hub_requests(home, before)
+    return new.get(HUBS_PATH, 0), sum(count for path, count in new.items() if path != HUBS_PATH)
+
+
+@pytest.mark.parametrize("event", ["hub:temp", "hub:charging"])
+async def test_measurements_of_many_hubs_cause_no_request(
+    home: Home, hub: SimHub, event: str
+) -> None:
+    hubs = [home.simulator.add_hub(f"Room {number}") for number in range(20)]
+    await home.advance_time(122)
+    before = count_hub_requests(home)
+    for _ in range(20):
+        for one in (hub, *hubs):
+            await home.simulator.deliver(one, event, {"temp": 45, "newState": {"active": 4}})
+        await home.advance_time(3)
+    assert count_new_requests(home, before) == (0, 0)
+    assert active_port(home) == "1"
+
+
+async def test_deliveries_each_second_fetch_hubs_in_bursts_and_then_each_ten_seconds(
+    home: Home, hub: SimHub
+) -> None:
+    before = count_hub_requests(home)
+    names = ("Boardroom", "Focus room", "Workshop", "Reception")
+    for _ in range(60):
+        for name in names:
+            await home.simulator.deliver(name, "hub:con:change", {})
+        await home.advance_time(1)
+    lists, fetches = count_new_requests(home, before)
+    # Five in a row, and then one in ten seconds.
+    assert (lists, fetches) == (0, 4 * 10)
+    hub.set_active(2)
+    home.simulator.settings.delivery_drop = True
+    await home.simulator.deliver(hub, "hub:con:change", {})
+    await home.advance_time(10)
+    assert active_port(home) == "2"
+
+
+async def test_deliveries_of_many_hubs_fetch_list_each_15_seconds(home: Home, hub: SimHub) -> None:
+    hubs = [home.simulator.add_hub(f"Room {number}") for number in range(20)]
+    await home.advance_time(122)
+    before = count_hub_requests(home)
+    for _ in range(60):
+        for one in hubs:
+            await home.simulator.deliver(one, "hub:con:change", {})
+        await home.advance_time(1)
+    assert count_new_requests(home, before) == (4, 0)
+    home.simulator.settings.delivery_drop = True
+    hubs[7].plug(2)
+    await home.simulator.deliver(hubs[7], "hub:con:change", {})
+    await home.advance_time(15)
+    assert home.state("binary_sensor", "Room 7", "port_2_connected") == "on"
+
+
+@pytest.mark.parametrize("body", [{"hubId": "elsewhere"}, {"event": "heartbeat"}, 17], ids=str)
+async def test_deliveries_of_unknown_hub_fetch_list_once_an_hour(
+    home: Home, hub: SimHub, body: Any
+) -> None:
+    before = count_hub_requests(home)
+    for _ in range(100):
+        await home.post_to_webhook(body)
+        await home.advance_time(1)
+    assert count_new_requests(home, before) == (1, 0)
+    await home.advance_time(3600)
+    before = count_hub_requests(home)
+    await home.post_to_webhook(body)
+    await home.advance_time(1)
+    assert count_new_requests(home, before) == (1, 0)
+
+
+async def test_deliveries_of_many_unknown_hubs_fetch_list_each_15_seconds(
+    home: Home, hub: SimHub
+) -> None:
+    before = count_hub_requests(home)
+    for number in range(300):
+        await home.post_to_webhook({"hubId": f"forged {number}"})
+        if number % 5 == 0:
+            await home.advance_time(1)
+    assert count_new_requests(home, before) == (4, 0)
+
+
 async def test_delivery_fetch_fails_next_poll_updates_hub(home: Home, hub: SimHub) -> None:
     home.simulator.add_fault("GET", f"{HUBS_PATH}/{hub.id}", Fault.status(500))
-    await home.simulator.deliver(hub, "hub:temp", {})
+    await home.simulator.deliver(hub, "hub:con:change", {})
     home.simulator.settings.delivery_drop = True
     hub.set_active(2)
     await home.advance_time(1)
@@ -332,15 +415,20 @@ async def test_delivery_removed_hub_keeps_it_unavailable(home: Home, hub: SimHub
 
 async def test_hub_removed_during_fetch_stays_unavailable(home: Home, hub: SimHub) -> None:
     home.simulator.add_fault("GET", f"{HUBS_PATH}/{hub.id}", Fault.delay(1000))
-    await home.simulator.deliver(hub, "hub:temp", {})
+    await home.simulator.deliver(hub, "hub:con:change", {})
     path = f"{HUBS_PATH}/{hub.id}"
     entity_id = home.entity_id("select", "Boardroom", "active_port")
     home.fire_time_changed(1)
     await home.wait_until(lambda: home.count_requests(path))
     home.simulator.remove_hub("Boardroom")
-    await home.post_to_webhook({"hubId": "unknown"})
+    assert await async_setup_component(home.hass, "homeassistant", {})
+    action = home.hass.services.async_call(
+        "homeassistant", "update_entity", {"entity_id": entity_id}, blocking=True
+    )
+    poll = asyncio.create_task(action)
     await home.wait_until(lambda: entity_state(home, entity_id) == "unavailable")
     home.simulator.clear_faults()
+    await poll
     await home.wait_until_idle()
     assert entity_state(home, entity_id) == "unavailable"
 
@@ -553,7 +641,7 @@ async def test_delivery_during_fetch_is_not_overwritten_by_older_response(
 ) -> None:
     path = f"{HUBS_PATH}/{hub.id}"
     home.simulator.add_fault("GET", path, Fault.delay(1000))
-    await home.simulator.deliver(hub, "hub:temp", {})
+    await home.simulator.deliver(hub, "hub:con:change", {})
     home.fire_time_changed(1)
     await home.wait_until(lambda: home.count_requests(path))
     await home.post_to_webhook(state_change(hub, active=2))
@@ -720,7 +808,7 @@ async def test_unload_during_fetches_after_deliveries_sends_no_more_requests(
     held = HeldResponse()
     home.simulator.add_fault("GET", f"{HUBS_PATH}/*", held.fault)
     for name in ("Boardroom", "Focus room"):
-        await home.simulator.deliver(name, "hub:temp", {})
+        await home.simulator.deliver(name, "hub:con:change", {})
     home.fire_time_changed(2)
     await held.received.wait()
     await hass.config_entries.async_unload(home.entry.entry_id)

@@ -2,9 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 import hmac
 from typing import Final
 
@@ -12,27 +11,27 @@ from aiohttp.web import Request, RequestPayloadError
 
 from homeassistant.components import webhook
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
-from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
-from homeassistant.exceptions import OAuth2TokenRequestBaseError
-from homeassistant.helpers.event import async_call_later
+from homeassistant.core import HomeAssistant
 from homeassistant.helpers.network import NoURLAvailableError
 from homeassistant.util import dt as dt_util
 
 from . import cloudhook
 from .const import DOMAIN, LOGGER
 from .coordinator import OchnoCoordinator
-from .operated.delivery import EVENTS_WITHOUT_STATE, Delivery, read_deliveries
-from .operated.errors import OperatedError, OperatedResponseError
+from .fetches import Fetches
+from .operated.delivery import (
+    EVENTS_WITHOUT_STATE,
+    MEASUREMENT_EVENTS,
+    Delivery,
+    read_deliveries,
+)
+from .operated.errors import OperatedResponseError
 from .operated.models import Hub
 from .operated.redact import redact, shape
 from .operated.values import Fields, text
 from .problems import error_summary
 from .session import async_get_evidence
 
-# Deliveries about one hub often arrive together. One fetch after this time covers them.
-FETCH_DELAY: Final = timedelta(seconds=1)
-# If more hubs must be fetched, the hub list is fetched instead.
-_MAX_SINGLE_FETCHES: Final = 4
 # Bytes.
 _MAX_BODY: Final = 256 * 1024
 # Limits of what is kept for diagnostics.
@@ -80,8 +79,7 @@ class OchnoWebhook:
         self._on_delivery = on_delivery
         self._webhook_id = ""
         self._verification_token: str | None = None
-        self._due_hub_ids: set[str] = set()
-        self._cancel_fetch: CALLBACK_TYPE | None = None
+        self._fetches = Fetches(hass, entry, coordinator)
 
     def async_register(self, webhook_id: str) -> None:
         """Register the webhook. Deliveries are dropped until `accept` is called."""
@@ -104,11 +102,13 @@ class OchnoWebhook:
         self._verification_token = verification_token
 
     def async_stop(self) -> None:
-        """Drop all deliveries from now on, and cancel a fetch that is due."""
+        """Drop all deliveries from now on, and cancel the fetches that are due."""
         self.accept(None)
-        if self._cancel_fetch is not None:
-            self._cancel_fetch()
-            self._cancel_fetch = None
+        self._fetches.async_stop()
+
+    def async_request_list(self) -> None:
+        """Fetch the list soon, because a delivery was lost."""
+        self._fetches.async_add_unknown_hub("")
 
     async def async_public_url(self) -> str | None:
         """Return the webhook's public https URL; None if there is none."""
@@ -143,25 +143,21 @@ class OchnoWebhook:
         if self._verification_token is None:
             # The entry was unloaded while the body was read. It may be loaded again by now.
             if self._entry.state is ConfigEntryState.LOADED:
-                self._request_refresh(self._entry.runtime_data.coordinator)
+                self._entry.runtime_data.push.webhook.async_request_list()
             return
         self.last_delivery = dt_util.utcnow()
         hub = self._find_hub(delivery)
         self._record(request, delivery, hub)
+        # No entity shows these values, and they can arrive every few seconds.
+        if delivery.event in MEASUREMENT_EVENTS:
+            return
         if hub is None:
-            self._request_refresh(self._coordinator)
+            self._fetches.async_add_unknown_hub(delivery.hub_id or delivery.serial_number or "")
             return
         self._on_delivery(hub.id)
         if delivery.new_state is not None:
             self._coordinator.async_merge_state(hub.id, delivery.new_state)
-        self._schedule_fetch(hub.id)
-
-    def _request_refresh(self, coordinator: OchnoCoordinator) -> None:
-        # While the account is unavailable, only the polls try again.
-        if coordinator.last_update_success:
-            self._entry.async_create_background_task(
-                self._hass, coordinator.async_request_refresh(), "Ochno refresh"
-            )
+        self._fetches.async_add_hub(hub.id)
 
     def _find_hub(self, delivery: Delivery) -> Hub | None:
         hubs = self._coordinator.data
@@ -193,31 +189,6 @@ class OchnoWebhook:
                 problem=problem,
             )
         )
-
-    def _schedule_fetch(self, hub_id: str) -> None:
-        """Fetch a hub soon: a delivery may contain only a part of its state."""
-        self._due_hub_ids.add(hub_id)
-        if self._cancel_fetch is None:
-            self._cancel_fetch = async_call_later(self._hass, FETCH_DELAY, self._start_fetch)
-
-    @callback
-    def _start_fetch(self, _now: datetime) -> None:
-        self._cancel_fetch = None
-        due, self._due_hub_ids = self._due_hub_ids, set()
-        # While the account is unavailable, only the polls try again.
-        if self._coordinator.last_update_success:
-            self._entry.async_create_background_task(
-                self._hass, self._async_fetch(due), "Ochno fetch"
-            )
-
-    async def _async_fetch(self, hub_ids: set[str]) -> None:
-        if len(hub_ids) > _MAX_SINGLE_FETCHES:
-            await self._coordinator.async_refresh()
-            return
-        for hub_id in hub_ids:
-            # A persistent error is reported by the next poll.
-            with suppress(OperatedError, OAuth2TokenRequestBaseError):
-                await self._coordinator.async_refresh_hub(hub_id)
 
 
 async def _read_body(request: Request) -> bytes:

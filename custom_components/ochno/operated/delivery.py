@@ -16,8 +16,8 @@ EVENTS: Final = (
     "hub:charging",
     "hub:temp",
 )
-# The hub must be fetched after these.
 EVENTS_WITHOUT_STATE: Final = EVENTS[1:]
+MEASUREMENT_EVENTS: Final = ("hub:charging", "hub:temp")
 _MAX_DELIVERIES: Final = 100
 
 
