@@ -19,7 +19,7 @@ from .devices import (
 from .history import async_remove_history, async_start_history
 from .problems import async_delete_issues, async_remove_problems
 from .push import OchnoPush, async_remove_push
-from .session import async_create_client
+from .session import async_create_client, async_get_budget, async_remove_budget
 from .tokens import OchnoSession, async_remove_tokens
 
 PLATFORMS: Final = [Platform.BINARY_SENSOR, Platform.SELECT, Platform.SENSOR, Platform.SWITCH]
@@ -28,7 +28,12 @@ PLATFORMS: Final = [Platform.BINARY_SENSOR, Platform.SELECT, Platform.SENSOR, Pl
 async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bool:
     """Set up one Ochno Operated account."""
     session = await OchnoSession.async_create(hass, entry)
-    client = async_create_client(hass, entry.data[CONF_SERVER], session.async_get_access_token)
+    client = async_create_client(
+        hass,
+        entry.data[CONF_SERVER],
+        session.async_get_access_token,
+        async_get_budget(hass, entry.entry_id),
+    )
     coordinator = OchnoCoordinator(hass, entry, client)
     await coordinator.async_config_entry_first_refresh()
     coordinator.async_start()
@@ -58,6 +63,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> No
     """Delete everything that was stored for a config entry."""
     async_remove_history(hass, entry.entry_id)
     async_remove_problems(hass, entry)
+    async_remove_budget(hass, entry.entry_id)
     await async_remove_push(hass, entry.entry_id)
     await async_remove_tokens(hass, entry.entry_id)
 

@@ -57,6 +57,7 @@ from .oauth import (
     async_is_reachable,
     granted_scopes,
 )
+from .operated.budget import RequestBudget
 from .operated.errors import (
     OperatedError,
     OperatedForbiddenError,
@@ -253,7 +254,7 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
             access_token: str = token["access_token"]
             return access_token
 
-        client = async_create_client(self.hass, self._server, token_source)
+        client = async_create_client(self.hass, self._server, token_source, RequestBudget())
         granted = granted_scopes(token)
         try:
             # A token response without scopes says nothing about the granted access.

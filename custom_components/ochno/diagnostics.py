@@ -23,7 +23,7 @@ from .operated.redact import redact, shape
 from .operated.types import JSON
 from .operated.values import decode, unwrapped_object
 from .problems import error_summary
-from .session import async_create_client, async_get_evidence
+from .session import async_create_client, async_get_budget, async_get_evidence
 from .tokens import OchnoSession
 
 _MAX_HUBS: Final = 20
@@ -73,7 +73,8 @@ async def _async_client(hass: HomeAssistant, entry: OchnoConfigEntry) -> Operate
         session = await OchnoSession.async_create(hass, entry)
         return await session.async_get_access_token(rejected)
 
-    return async_create_client(hass, entry.data[CONF_SERVER], token_source)
+    budget = async_get_budget(hass, entry.entry_id)
+    return async_create_client(hass, entry.data[CONF_SERVER], token_source, budget)
 
 
 def _running(data: OchnoData) -> dict[str, Any]:

@@ -140,7 +140,10 @@ class OchnoImplementation(AuthImplementation):
         if not 200 <= response.status < 300:
             refused = response.status in (400, 401) and _is_refusal(json)
             raise (OAuth2TokenRequestReauthError if refused else OAuth2TokenRequestTransientError)(
-                request_info=response.request_info, status=response.status, domain=DOMAIN
+                request_info=response.request_info,
+                status=response.status,
+                headers=response.headers,
+                domain=DOMAIN,
             )
         if (token := _read_token(json)) is None:
             self._record(problem or f"expected an access token, got {shape(json)}")

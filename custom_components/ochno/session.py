@@ -10,19 +10,35 @@ from homeassistant.helpers.aiohttp_client import async_create_clientsession
 from homeassistant.util.hass_dict import HassKey
 
 from .const import DOMAIN
+from .operated.budget import RequestBudget
 from .operated.client import OperatedClient, TokenSource
 from .operated.evidence import Evidence
 
 _SESSION: Final[HassKey[aiohttp.ClientSession]] = HassKey(f"{DOMAIN}_session")
+_BUDGETS: Final[HassKey[dict[str, RequestBudget]]] = HassKey(f"{DOMAIN}_budgets")
 _EVIDENCE: Final[HassKey[Evidence]] = HassKey(f"{DOMAIN}_evidence")
 
 
 @callback
 def async_create_client(
-    hass: HomeAssistant, server: str, token_source: TokenSource
+    hass: HomeAssistant, server: str, token_source: TokenSource, budget: RequestBudget
 ) -> OperatedClient:
     """Return a client for a server, a base URL."""
-    return OperatedClient(async_get_session(hass), server, token_source, async_get_evidence(hass))
+    return OperatedClient(
+        async_get_session(hass), server, token_source, async_get_evidence(hass), budget
+    )
+
+
+@callback
+def async_get_budget(hass: HomeAssistant, entry_id: str) -> RequestBudget:
+    """Return the budget of an account. It is kept between attempts to set up the entry."""
+    return hass.data.setdefault(_BUDGETS, {}).setdefault(entry_id, RequestBudget())
+
+
+@callback
+def async_remove_budget(hass: HomeAssistant, entry_id: str) -> None:
+    """Forget the budget of an entry that is removed."""
+    hass.data.get(_BUDGETS, {}).pop(entry_id, None)
 
 
 @callback

@@ -15,6 +15,7 @@ from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import (
     OAuth2TokenRequestConnectionError,
     OAuth2TokenRequestReauthError,
+    OAuth2TokenRequestTransientError,
 )
 from homeassistant.helpers.config_entry_oauth2_flow import (
     OAuth2Session,
@@ -25,7 +26,9 @@ from homeassistant.util.hass_dict import HassKey
 
 from .const import CONF_SERVER, DOMAIN
 from .oauth import OchnoImplementation, Token
+from .operated.client import retry_after_of
 from .problems import async_start_reauth
+from .session import async_get_budget
 from .storage import async_load, async_remove
 
 _TOKEN_LOCKS: Final[HassKey[dict[str, asyncio.Lock]]] = HassKey(f"{DOMAIN}_token_locks")
@@ -88,6 +91,7 @@ class OchnoSession(OAuth2Session):
         super().__init__(hass, entry, implementation)
         self._token_lock = token_lock(hass, entry.entry_id)
         self._store = _token_store(hass, entry.entry_id)
+        self._budget = async_get_budget(hass, entry.entry_id)
 
     @classmethod
     async def async_create(cls, hass: HomeAssistant, entry: ConfigEntry) -> OchnoSession:
@@ -116,6 +120,7 @@ class OchnoSession(OAuth2Session):
         refresh_token = self.token["refresh_token"]
         if self._rejected_refresh_token and self._rejected_refresh_token[0] == refresh_token:
             raise self._rejected_refresh_token[1]
+        self._budget.check()
         if self._is_removed or self._has_other_server:
             raise OAuth2TokenRequestConnectionError(domain=DOMAIN)
         try:
@@ -123,6 +128,10 @@ class OchnoSession(OAuth2Session):
         except OAuth2TokenRequestReauthError as err:
             self._rejected_refresh_token = refresh_token, err
             async_start_reauth(self.hass, self.config_entry)
+            raise
+        except OAuth2TokenRequestTransientError as err:
+            if (seconds := retry_after_of(err)) is not None:
+                self._budget.postpone(seconds)
             raise
         except UnknownEntry as err:
             # The entry was removed during the request.

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 import aiohttp
 import pytest
 
+from custom_components.ochno.operated.budget import RequestBudget
 from custom_components.ochno.operated.client import OperatedClient
 from custom_components.ochno.operated.evidence import Evidence
 
@@ -74,4 +75,4 @@ def client(
     simulator: Simulator, session: aiohttp.ClientSession, token_source: SimulatorTokenSource
 ) -> OperatedClient:
     """Return a client that is connected to the simulator."""
-    return OperatedClient(session, simulator.url, token_source, Evidence())
+    return OperatedClient(session, simulator.url, token_source, Evidence(), RequestBudget())

@@ -15,6 +15,7 @@ import aiohttp
 from freezegun.api import FrozenDateTimeFactory
 import pytest
 
+from custom_components.ochno.operated.budget import RequestBudget
 from custom_components.ochno.operated.client import OperatedClient
 from custom_components.ochno.operated.errors import (
     OperatedConnectionError,
@@ -231,7 +232,9 @@ async def test_request_token_source_error_is_raised_and_nothing_sent(
         raise LookupError("no token")
 
     with pytest.raises(LookupError, match="no token"):
-        await OperatedClient(session, simulator.url, failing_token_source, Evidence()).hubs()
+        await OperatedClient(
+            session, simulator.url, failing_token_source, Evidence(), RequestBudget()
+        ).hubs()
     assert simulator.requests == []
 
 
@@ -389,7 +392,9 @@ async def test_request_invalid_http_response_raises_connection_error(
 ) -> None:
     async with raw_server(response) as url:
         with pytest.raises(OperatedConnectionError):
-            await OperatedClient(session, url, static_token_source, Evidence()).hubs()
+            await OperatedClient(
+                session, url, static_token_source, Evidence(), RequestBudget()
+            ).hubs()
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
@@ -411,7 +416,7 @@ async def test_request_on_reused_connection_that_breaks_is_not_repeated(
 
     async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        client = OperatedClient(session, url, static_token_source, Evidence())
+        client = OperatedClient(session, url, static_token_source, Evidence(), RequestBudget())
         await client.hubs()
         reason = "ClientOSError" if reset else "ServerDisconnectedError"
         with pytest.raises(OperatedConnectionError, match=reason):
@@ -581,7 +586,9 @@ async def test_compressed_response_longer_than_limit_raises_response_error(
     headers = OK + f"Content-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     async with raw_server(headers + body) as url:
         with pytest.raises(OperatedResponseError, match=r"^response too long$"):
-            await OperatedClient(session, url, static_token_source, Evidence()).hubs()
+            await OperatedClient(
+                session, url, static_token_source, Evidence(), RequestBudget()
+            ).hubs()
 
 
 # Conditional requests
@@ -657,7 +664,7 @@ async def test_hubs_unusable_etag_is_ignored(
 ) -> None:
     response = OK + b"Connection: close\r\nContent-Length: 2\r\nETag: " + etag + b"\r\n\r\n[]"
     async with raw_server(response) as url:
-        client = OperatedClient(session, url, static_token_source, Evidence())
+        client = OperatedClient(session, url, static_token_source, Evidence(), RequestBudget())
         earlier = await client.hubs()
         assert earlier.etag is None
         assert (await client.hubs(earlier)).hubs == {}

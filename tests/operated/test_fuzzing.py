@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from custom_components.ochno.operated.accounts import Account, User, read_spaces
+from custom_components.ochno.operated.budget import RequestBudget
 from custom_components.ochno.operated.client import OperatedClient
 from custom_components.ochno.operated.delivery import Delivery
 from custom_components.ochno.operated.errors import OperatedRateLimitError, OperatedResponseError
@@ -198,7 +199,7 @@ async def server(socket_enabled: None) -> AsyncIterator[StubServer]:
 async def test_request_path_random_id_is_one_encoded_segment_or_id_is_invalid(
     session: aiohttp.ClientSession, server: StubServer, json: object
 ) -> None:
-    client = OperatedClient(session, server.url, static_token_source, Evidence())
+    client = OperatedClient(session, server.url, static_token_source, Evidence(), RequestBudget())
     server.body = encode_generated({"id": json})
     try:
         id_ = await client.subscribe("https://example.org", "token")
@@ -239,5 +240,7 @@ async def test_rate_limit_random_retry_after_header_is_duration_or_none(
     header = header.encode("latin-1", "ignore").decode("latin-1").replace("\x7f", "")
     server.status, server.headers = 429, {"Retry-After": header}
     with pytest.raises(OperatedRateLimitError) as exc_info:
-        await OperatedClient(session, server.url, static_token_source, Evidence()).hubs()
+        await OperatedClient(
+            session, server.url, static_token_source, Evidence(), RequestBudget()
+        ).hubs()
     assert exc_info.value.retry_after is None or exc_info.value.retry_after >= 0

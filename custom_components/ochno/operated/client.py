@@ -16,6 +16,7 @@ import aiohttp
 from yarl import URL
 
 from .accounts import Account, Space, User, read_accounts, read_spaces
+from .budget import RequestBudget
 from .delivery import EVENTS
 from .errors import (
     OperatedConnectionError,
@@ -40,7 +41,6 @@ type TokenSource = Callable[[str | None], Awaitable[str]]
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 # About five times the size of a list of 3,000 hubs.
 _MAX_BODY: Final = 16 * 1024 * 1024
-_MAX_CONCURRENT_DETAILS: Final = 4
 
 
 class OperatedClient:
@@ -57,12 +57,14 @@ class OperatedClient:
         server: str,
         token_source: TokenSource,
         evidence: Evidence,
+        budget: RequestBudget,
     ) -> None:
         """Use `server`, a base URL such as `https://operated.ochno.com`.
 
-        `evidence` records the responses that are not understood.
+        `evidence` records the responses that are not understood, and `budget` limits the requests.
         """
         self.evidence = evidence
+        self._budget = budget
         self.requests = RequestCounts()
         self._session = session
         self._server = server
@@ -114,17 +116,15 @@ class OperatedClient:
         return hub
 
     async def hub_details(self, hub_ids: Iterable[str]) -> dict[str, Hub | OperatedError]:
-        """Fetch several hubs, one request each, at most four at a time.
+        """Fetch several hubs, one request each.
 
         Returns the hub or the error of its request, by hub id. A rejected token or a rate limit
         concerns all hubs, so these errors are raised.
         """
-        limit = asyncio.Semaphore(_MAX_CONCURRENT_DETAILS)
 
         async def fetch(hub_id: str) -> Hub | OperatedError:
             try:
-                async with limit:
-                    return await self.hub(hub_id)
+                return await self.hub(hub_id)
             except OperatedRateLimitError, OperatedUnauthorizedError:
                 raise
             except OperatedError as err:
@@ -229,17 +229,22 @@ class OperatedClient:
         # The path is encoded already. yarl must not normalise it again, which could change an id.
         url = URL(f"{self._server}{path}", encoded=True)
         try:
-            async with self._session.request(
-                method,
-                url,
-                json=json,
-                headers=headers,
-                timeout=REQUEST_TIMEOUT,
-                # A redirect could send the token to another host.
-                allow_redirects=False,
-                middlewares=(_disable_retry,),
-            ) as response:
+            async with (
+                self._budget.slot(is_command=method == "PUT"),
+                self._session.request(
+                    method,
+                    url,
+                    json=json,
+                    headers=headers,
+                    timeout=REQUEST_TIMEOUT,
+                    # A redirect could send the token to another host.
+                    allow_redirects=False,
+                    middlewares=(_disable_retry,),
+                ) as response,
+            ):
                 self.requests.record(method, path, response.status)
+                if (retry_after := retry_after_of(response)) is not None:
+                    self._budget.postpone(retry_after)
                 yield response
         except (aiohttp.ClientError, OperatedConnectionError, TimeoutError) as err:
             reason = str(err) if isinstance(err, OperatedConnectionError) else type(err).__name__
@@ -312,6 +317,16 @@ def _etag(response: aiohttp.ClientResponse) -> str | None:
     return etag if etag and etag.isascii() else None
 
 
+def retry_after_of(
+    response: aiohttp.ClientResponse | aiohttp.ClientResponseError,
+) -> float | None:
+    """Return the seconds to wait from the Retry-After header of a 429 or 503; None otherwise."""
+    if response.status not in (429, 503) or response.headers is None:
+        return None
+    seconds = seconds_from_now(response.headers.get("Retry-After"))
+    return None if seconds is None else max(0.0, seconds)
+
+
 def _raise_for_status(response: aiohttp.ClientResponse) -> None:
     match response.status:
         case 401:
@@ -319,7 +334,6 @@ def _raise_for_status(response: aiohttp.ClientResponse) -> None:
         case 403:
             raise OperatedForbiddenError
         case 429:
-            retry_after = seconds_from_now(response.headers.get("Retry-After"))
-            raise OperatedRateLimitError(None if retry_after is None else max(0.0, retry_after))
+            raise OperatedRateLimitError(retry_after_of(response))
         case status if not 200 <= status < 300:
             raise OperatedStatusError(status)
