@@ -49,7 +49,7 @@ async def test_setup_answered_with_retry_after_sends_no_request_until_then(
     assert home.simulator.requests == []
     for _ in range(4):
         await home.advance_time(80)
-    assert entry.state is ConfigEntryState.LOADED
+    assert home.state("sensor", "Boardroom", "active_port") == "1"
 
 
 async def test_token_endpoint_answered_with_retry_after_sends_no_request_until_then(
