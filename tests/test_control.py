@@ -401,6 +401,18 @@ async def test_command_for_active_port_is_confirmed_by_first_request(
     assert home.count_requests(f"{HUBS_PATH}/{hub.id}") <= 1
 
 
+async def test_command_replaced_by_one_for_the_previous_port_ends_quietly(
+    home: Home, hub: SimHub
+) -> None:
+    # The cloud accepts the first command, but the hub does not follow.
+    home.simulator.add_fault("PUT", f"{HUBS_PATH}/{hub.id}/state", Fault.body("{}"))
+    first = asyncio.create_task(select(home, "2"))
+    await home.wait_until(lambda: len(command_bodies(home)) == 1)
+    await select(home, "1")
+    await first
+    assert shown_port(home) == "1"
+
+
 async def test_confirmed_command_does_not_end_later_commands(home: Home, hub: SimHub) -> None:
     path = f"{HUBS_PATH}/{hub.id}/state"
     with patch(f"{PACKAGE}.control.COMMAND_TIMEOUT", 5):

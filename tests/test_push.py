@@ -349,8 +349,41 @@ async def test_reconfigure_to_other_server_deletes_subscription_at_old_server(
 # External URL
 
 
-@pytest.mark.parametrize("url", [None, "http://example.com:8123"], ids=["missing", "not_https"])
-async def test_external_url_missing_or_not_https_uses_polling(
+async def test_poll_fails_while_active_is_repeated_after_30_seconds(home: Home) -> None:
+    home.enable_instant_updates_sensor()
+    await home.set_external_url()
+    await link_account(home)
+    assert home.instant_updates_state == "active"
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(500))
+    await home.advance_time(121)
+    assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
+    await home.advance_time(31)
+    assert home.state("sensor", "Boardroom", "active_port") == "1"
+
+
+@pytest.mark.parametrize("url", ["https://8.8.8.8:8123", "https://[2606:4700::1]", FRONTEND_URL])
+async def test_external_url_public_is_subscribed(home: Home, url: str) -> None:
+    home.enable_instant_updates_sensor()
+    await home.hass.config.async_update(external_url=url)
+    await home.link_account()
+    await home.wait_until_idle()
+    assert home.instant_updates_state == "active"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        "http://example.com:8123",
+        "https://192.168.1.2:8123",
+        "https://127.0.0.1",
+        "https://[::1]:8123",
+        "https://[fd00::1]",
+        "https://homeassistant.local:8123",
+        "https://localhost",
+    ],
+)
+async def test_external_url_not_public_or_not_https_uses_polling(
     hass: HomeAssistant,
     home: Home,
     hass_storage: dict[str, Any],

@@ -73,6 +73,10 @@ class _PendingCommands:
         pending = self._not_done
         return pending[-1].port if pending else None
 
+    def is_newest(self, command: _Command) -> bool:
+        """Return whether no later command was given."""
+        return self._commands[-1] is command
+
     def add(self, port: int) -> _Command:
         """Add a command for a port."""
         command = _Command(port=port)
@@ -165,8 +169,11 @@ class OchnoControl:
                 async_delete_issue(self._hass, self._entry, "control_scope_missing")
                 await self._async_confirm(hub_id, command)
         except (TimeoutError, OperatedError, OAuth2TokenRequestBaseError) as err:
-            # The port was active before the command, which no report distinguishes.
-            if isinstance(err, TimeoutError) and pending.reported_port == port:
+            # The port was active before the command, which no report distinguishes; or a later
+            # command counts.
+            if isinstance(err, TimeoutError) and (
+                pending.reported_port == port or not pending.is_newest(command)
+            ):
                 return
             # The issues of an entry are deleted when it is unloaded.
             if self._entry.state is ConfigEntryState.LOADED:

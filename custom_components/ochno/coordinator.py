@@ -95,6 +95,8 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         """Fetch all hubs: one request, unless the list comes without the state of the hubs."""
         self.changed, self.changed_by_poll = set(), set()
         request = self._begin_request()
+        # Also with instant updates, whose longer interval would delay the recovery.
+        retry_after = POLL_INTERVAL.total_seconds()
         try:
             # Send no ETag once an hour, because the vendor does not document what it covers.
             earlier = None if self._spaces.update_due else self._hub_list
@@ -111,13 +113,13 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         except OperatedUnauthorizedError as err:
             # ConfigEntryAuthFailed would end polling, but the API may recover.
             must_sign_in = async_handle_rejected_token(self.hass, self.config_entry)
-            raise update_failed(err, REAUTH_POLL_INTERVAL if must_sign_in else None) from err
+            raise update_failed(err, REAUTH_POLL_INTERVAL if must_sign_in else retry_after) from err
         except OperatedError as err:
             if isinstance(err, OperatedForbiddenError):
                 async_create_issue(self.hass, self.config_entry, "scope_missing")
             if isinstance(err, OperatedResponseError):
                 async_update_response_issue(self.hass, self.config_entry, understood=False)
-            raise update_failed(err) from err
+            raise update_failed(err, retry_after) from err
         self.last_poll = dt_util.utcnow()
         self._check_hub_list(hub_list)
         self._hub_list = hub_list

@@ -136,7 +136,7 @@ def error_summary(err: BaseException) -> str:
     return repr(err) if isinstance(err, OperatedError) else type(err).__name__
 
 
-def update_failed(err: OperatedError, retry_after: float | None = None) -> UpdateFailed:
+def update_failed(err: OperatedError, retry_after: float) -> UpdateFailed:
     """Return the error of a failed poll.
 
     It has the seconds to wait before the next poll: after a rate limit from 30 to 3,600, otherwise

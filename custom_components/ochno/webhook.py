@@ -5,9 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 import hmac
+from ipaddress import ip_address
 from typing import Final
 
 from aiohttp.web import Request, RequestPayloadError
+from yarl import URL
 
 from homeassistant.components import webhook
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
@@ -118,7 +120,7 @@ class OchnoWebhook:
             url = webhook.async_generate_url(self._hass, self._webhook_id, allow_internal=False)
         except NoURLAvailableError:
             return None
-        return url if url.startswith("https://") else None
+        return url if _is_public(URL(url)) else None
 
     async def _handle_request(self, hass: HomeAssistant, webhook_id: str, request: Request) -> None:
         """Handle a delivery. The response is always 200 with an empty body."""
@@ -189,6 +191,15 @@ class OchnoWebhook:
                 problem=problem,
             )
         )
+
+
+def _is_public(url: URL) -> bool:
+    """Return whether the internet may be able to reach an https URL."""
+    host = url.host or ""
+    try:
+        return url.scheme == "https" and ip_address(host).is_global
+    except ValueError:
+        return url.scheme == "https" and not host.endswith((".local", "localhost"))
 
 
 async def _read_body(request: Request) -> bytes:

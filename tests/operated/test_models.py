@@ -332,6 +332,33 @@ async def test_hub_ports_are_read_from_connected(
 
 
 @pytest.mark.parametrize(
+    ("connected", "expected"),
+    [
+        ({"1": 0, "2": 1}, [False, True]),
+        ({"2": 1, "1": 0}, [False, True]),
+        ({"port1": 0, "Port 2": 1, "PORT_3": 0, "port-4": 1}, [False, True, False, True]),
+        ([{"port": 2, "connected": 1}, {"number": 1, "connected": 0}], [False, True]),
+        ([{"index": "2", "status": "online"}, {"connected": 0, "port": 1}], [False, True]),
+        ({}, []),
+        ({"0": 0, "1": 1}, []),
+        ({"1": 0, "3": 1}, []),
+        ({"01": 1}, []),
+        ({"usb1": 1}, []),
+        ({"port 1a": 1}, []),
+        ([{"port": 2, "connected": 1}], []),
+        ([{"port": 1, "connected": 1}, {"port": 1, "connected": 0}], []),
+    ],
+    ids=str,
+)
+async def test_hub_ports_are_read_from_numbered_objects(
+    client: OperatedClient, sim_hub: SimHub, connected: object, expected: list[bool | None]
+) -> None:
+    sim_hub.state["connected"] = connected
+    hub = await fetch_hub(client, sim_hub)
+    assert [port.connected for port in hub.ports] == expected
+
+
+@pytest.mark.parametrize(
     ("json", "expected"),
     [
         (None, (False, None, None)),
