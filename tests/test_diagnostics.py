@@ -1,5 +1,6 @@
 """Tests of the diagnostics."""
 
+from collections import Counter
 from http import HTTPStatus
 import json
 import re
@@ -115,6 +116,18 @@ async def test_entry_diagnostics_have_requests_of_each_hour(home: Home, entry: C
     assert first["GET /api/hubs/v1: 502"] == 1
     assert sum(count for request, count in first.items() if request.endswith("Error")) == 1
     assert len(hours) == 2
+
+
+async def test_entry_diagnostics_have_token_requests(home: Home, entry: ConfigEntry) -> None:
+    path = f"POST {TOKEN_PATH}"
+    await home.advance_time(3600)
+    home.simulator.add_fault("POST", TOKEN_PATH, Fault.status(502))
+    await home.advance_time(3600)
+    counts = Counter[str]()
+    for hour in (await download(home))["requests"].values():
+        counts.update(hour)
+    assert counts[f"{path}: 200"] >= 1
+    assert counts[f"{path}: 502"] == 1
 
 
 async def test_entry_diagnostics_have_requests_of_last_24_hours(

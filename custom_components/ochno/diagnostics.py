@@ -36,8 +36,8 @@ async def async_get_config_entry_diagnostics(
 ) -> dict[str, Any]:
     """Return diagnostics of an account, in any state of the entry.
 
-    It has the entry, the token, the responses of the API, and what was not understood. A loaded
-    entry also has its updates, requests and deliveries.
+    It has the entry, the token, the requests, the responses of the API, and what was not
+    understood. A loaded entry also has its updates and deliveries.
     """
     token = entry.data["token"]
     diagnostics: dict[str, Any] = {
@@ -54,6 +54,7 @@ async def async_get_config_entry_diagnostics(
             "seconds_left": round(token["expires_at"] - dt_util.utcnow().timestamp()),
         },
         "not_understood": async_get_evidence(hass).descriptions,
+        "requests": async_get_budget(hass, entry.entry_id).requests.hours,
     }
     if entry.state is ConfigEntryState.LOADED:
         diagnostics |= _running(entry.runtime_data)
@@ -94,7 +95,6 @@ def _running(data: OchnoData) -> dict[str, Any]:
             else error_summary(error.__cause__ or error),
             "poll_interval": interval and interval.total_seconds(),
         },
-        "requests": coordinator.client.requests.hours,
         "deliveries": _deliveries(data),
     }
 

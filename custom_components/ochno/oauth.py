@@ -30,6 +30,7 @@ from .operated.types import JSON
 from .operated.values import decode, seconds_from_now, unwrapped_object
 from .session import async_get_evidence, async_get_session
 
+OAUTH_PATH: Final = "/identity/oauth/v2/token"
 READ_SCOPES: Final = ("sub", "email", "hubs:read", "accounts:read")
 SCOPES: Final = {Access.READ: READ_SCOPES, Access.CONTROL: (*READ_SCOPES, "hubs:write")}
 
@@ -151,7 +152,7 @@ class OchnoImplementation(AuthImplementation):
         return token
 
     def _record(self, description: str) -> None:
-        async_get_evidence(self.hass).record("POST /identity/oauth/v2/token", description)
+        async_get_evidence(self.hass).record(f"POST {OAUTH_PATH}", description)
 
 
 async def async_is_reachable(hass: HomeAssistant, server: str) -> bool:
@@ -173,7 +174,7 @@ def granted_scopes(token: Token) -> frozenset[str]:
 def _endpoints(server: str) -> AuthorizationServer:
     return AuthorizationServer(
         authorize_url=f"{server}/identity/oauth/v2/authorize",
-        token_url=f"{server}/identity/oauth/v2/token",
+        token_url=f"{server}{OAUTH_PATH}",
     )
 
 

@@ -7,12 +7,14 @@ restart, the pair with the higher generation is used.
 """
 
 import asyncio
+from http import HTTPStatus
 from typing import Final, override
 
 from homeassistant.config_entries import ConfigEntry, UnknownEntry
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import (
+    OAuth2TokenRequestBaseError,
     OAuth2TokenRequestConnectionError,
     OAuth2TokenRequestReauthError,
     OAuth2TokenRequestTransientError,
@@ -25,7 +27,7 @@ from homeassistant.helpers.storage import Store
 from homeassistant.util.hass_dict import HassKey
 
 from .const import CONF_SERVER, DOMAIN
-from .oauth import OchnoImplementation, Token
+from .oauth import OAUTH_PATH, OchnoImplementation, Token
 from .operated.client import retry_after_of
 from .problems import async_start_reauth
 from .session import async_get_budget
@@ -125,13 +127,10 @@ class OchnoSession(OAuth2Session):
             raise OAuth2TokenRequestConnectionError(domain=DOMAIN)
         try:
             await super().async_ensure_token_valid()
-        except OAuth2TokenRequestReauthError as err:
-            self._rejected_refresh_token = refresh_token, err
-            async_start_reauth(self.hass, self.config_entry)
-            raise
-        except OAuth2TokenRequestTransientError as err:
-            if (seconds := retry_after_of(err)) is not None:
-                self._budget.postpone(seconds)
+            self._record_request(HTTPStatus.OK)
+        except OAuth2TokenRequestBaseError as err:
+            self._record_request(getattr(err, "status", type(err).__name__))
+            self._handle_error(refresh_token, err)
             raise
         except UnknownEntry as err:
             # The entry was removed during the request.
@@ -140,6 +139,19 @@ class OchnoSession(OAuth2Session):
             await self._store.async_save(self.token)
         if self._is_removed:
             await async_remove(self._store)
+
+    def _record_request(self, status: int | str) -> None:
+        self._budget.requests.record("POST", OAUTH_PATH, status)
+
+    def _handle_error(self, refresh_token: str, err: OAuth2TokenRequestBaseError) -> None:
+        if isinstance(err, OAuth2TokenRequestReauthError):
+            self._rejected_refresh_token = refresh_token, err
+            async_start_reauth(self.hass, self.config_entry)
+        elif (
+            isinstance(err, OAuth2TokenRequestTransientError)
+            and (seconds := retry_after_of(err)) is not None
+        ):
+            self._budget.postpone(seconds)
 
     @property
     def _is_removed(self) -> bool:

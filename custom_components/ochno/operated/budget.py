@@ -7,6 +7,7 @@ import time
 from typing import Final
 
 from .errors import OperatedRateLimitError
+from .requests import RequestCounts
 
 # Seconds that the server can demand at most. A longer time is more likely an error.
 MAX_RETRY_AFTER: Final = 3600
@@ -16,9 +17,13 @@ _MAX_CONCURRENT_READS: Final = _MAX_CONCURRENT - 1
 
 
 class RequestBudget:
-    """The server's demand to wait (Retry-After), and the number of concurrent requests."""
+    """The server's demand to wait (Retry-After), and the number of concurrent requests.
+
+    `requests` counts what was sent.
+    """
 
     def __init__(self) -> None:
+        self.requests = RequestCounts()
         self._not_before = 0.0
         self._all = asyncio.Semaphore(_MAX_CONCURRENT)
         self._reads = asyncio.Semaphore(_MAX_CONCURRENT_READS)

@@ -30,7 +30,6 @@ from .errors import (
 from .evidence import Evidence
 from .models import Hub, HubList
 from .redact import shape
-from .requests import RequestCounts
 from .types import JSON
 from .values import decode, identifier, seconds_from_now, unwrapped_object
 
@@ -65,7 +64,6 @@ class OperatedClient:
         """
         self.evidence = evidence
         self._budget = budget
-        self.requests = RequestCounts()
         self._session = session
         self._server = server
         self._token_source = token_source
@@ -242,13 +240,13 @@ class OperatedClient:
                     middlewares=(_disable_retry,),
                 ) as response,
             ):
-                self.requests.record(method, path, response.status)
+                self._budget.requests.record(method, path, response.status)
                 if (retry_after := retry_after_of(response)) is not None:
                     self._budget.postpone(retry_after)
                 yield response
         except (aiohttp.ClientError, OperatedConnectionError, TimeoutError) as err:
             reason = str(err) if isinstance(err, OperatedConnectionError) else type(err).__name__
-            self.requests.record(method, path, reason)
+            self._budget.requests.record(method, path, reason)
             raise OperatedConnectionError(reason) from err
 
     async def inspect(self, path: str) -> Inspection:
