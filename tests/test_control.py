@@ -184,7 +184,6 @@ async def test_command_applied_after_timeout_is_shown_by_next_poll(home: Home, h
         pytest.param(Fault.status(403), "hubs:write", id="403"),
         pytest.param(Fault.status(404), "status 404", id="404"),
         pytest.param(Fault.status(409), "may be offline", id="409"),
-        pytest.param(Fault.status(429, {"Retry-After": "5"}), "wait", id="429"),
         pytest.param(Fault.status(500), "status 500", id="500"),
         pytest.param(Fault.status(503), "status 503", id="503"),
         pytest.param(Fault.redirect("http://127.0.0.1:1/"), "status 302", id="redirect"),
@@ -204,6 +203,18 @@ async def test_failed_command_raises_error_and_is_not_repeated(
     await wait_for_next_poll(home)
     assert len(command_bodies(home)) == 1
     assert hub.active == 1
+
+
+async def test_rate_limited_command_raises_error_and_is_not_repeated(
+    home: Home, hub: SimHub
+) -> None:
+    fault = Fault.status(429, {"Retry-After": "60"})
+    home.simulator.add_fault("PUT", f"{HUBS_PATH}/{hub.id}/state", fault, times=None)
+    for _ in range(2):
+        with pytest.raises(HomeAssistantError, match="wait"):
+            await select(home, "2")
+    assert shown_port(home) == "1"
+    assert len(command_bodies(home)) == 1
 
 
 async def test_command_to_offline_hub_raises_error(home: Home, hub: SimHub) -> None:
@@ -432,8 +443,8 @@ async def test_confirmed_command_does_not_end_later_commands(home: Home, hub: Si
 async def test_confirmation_with_rate_limit_is_not_requested_again(home: Home, hub: SimHub) -> None:
     fault = Fault.status(429, {"Retry-After": "600"})
     home.simulator.add_fault("GET", f"{HUBS_PATH}/{hub.id}", fault, times=None)
-    await select(home, "2")
-    assert shown_port(home) == "2"
+    with pytest.raises(HomeAssistantError, match="did not switch in time"):
+        await select(home, "2")
     assert home.count_requests(f"{HUBS_PATH}/{hub.id}") == 1
 
 

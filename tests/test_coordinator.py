@@ -66,7 +66,7 @@ async def test_poll_of_account_without_hubs_adds_hubs_that_come_later(home: Home
     assert home.state("sensor", "Boardroom", "active_port") == "1"
 
 
-async def test_poll_without_states_in_list_fetches_four_hubs_at_a_time(home: Home) -> None:
+async def test_poll_without_states_in_list_fetches_three_hubs_at_a_time(home: Home) -> None:
     home.simulator.settings.list_state = False
     for number in range(20):
         home.simulator.add_hub(f"Room {number}")
@@ -88,7 +88,7 @@ async def test_poll_without_states_in_list_fetches_four_hubs_at_a_time(home: Hom
     home.simulator.requests.clear()
     await home.poll()
     assert len(home.simulator.requests) == 1 + 24
-    assert max_running == 4
+    assert max_running == 3
     assert home.state("binary_sensor", "Workshop", "port_7_connected") == "on"
 
 

@@ -384,6 +384,9 @@ class Unload(Push):
     async def recover(self) -> None:
         await self.home.hass.config_entries.async_setup(self.home.entry.entry_id)
         await self.home.wait_until_idle()
+        if self.home.entry.state is ConfigEntryState.SETUP_RETRY:
+            # The fault demanded to wait.
+            await self.home.advance_time(RETRY_PERIOD)
 
 
 OPERATIONS: dict[str, type[Operation]] = {

@@ -286,7 +286,8 @@ async def test_hub_that_moves_to_rate_limited_account_causes_no_early_request(
     home: Home, entry: ConfigEntry, second_entry: ConfigEntry
 ) -> None:
     fault = fault_of_entry(second_entry, Fault.status(429, {"Retry-After": "900"}))
-    home.simulator.add_fault("GET", HUBS_PATH, fault)
+    # Both accounts poll once.
+    home.simulator.add_fault("GET", HUBS_PATH, fault, times=2)
     await home.poll()
     home.simulator.move_hub("Boardroom", SECOND)
     home.simulator.requests.clear()

@@ -46,6 +46,12 @@ class Fetches:
         self._next_list = time.monotonic()
         self._unknown_until: dict[str, float] = {}
         self._cancel: CALLBACK_TYPE | None = None
+        entry.async_on_unload(coordinator.async_add_listener(self._forget_missing))
+
+    @callback
+    def _forget_missing(self) -> None:
+        for hub_id in self._coordinator.changed - self._coordinator.data.keys():
+            self._fetched.pop(hub_id, None)
 
     @callback
     def async_add_hub(self, hub_id: str) -> None:
@@ -104,7 +110,6 @@ class Fetches:
         if self._list_due or len(ready) > _MAX_SINGLE_FETCHES:
             if now >= self._next_list:
                 self._next_list = now + _LIST_INTERVAL
-                self._fetched = {id_: times for id_, times in self._fetched.items() if id_ in hubs}
                 self._due.clear()
                 self._list_due = False
                 await self._coordinator.async_refresh()
