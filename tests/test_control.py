@@ -395,11 +395,8 @@ async def test_command_back_to_previous_port_succeeds_if_both_commands_are_lost(
     home: Home, hub: SimHub
 ) -> None:
     home.simulator.settings.command_mode = "lose"
-    first, second = await asyncio.gather(
-        select(home, "2"), select(home, "1"), return_exceptions=True
-    )
-    assert isinstance(first, HomeAssistantError)
-    assert second is None
+    # The first command has failed as well, but the second one counts.
+    await asyncio.gather(select(home, "2"), select(home, "1"))
     assert shown_port(home) == "1"
 
 
@@ -410,18 +407,6 @@ async def test_command_for_active_port_is_confirmed_by_first_request(
     assert command_bodies(home) == ['{"activeport":1}']
     # A poll can confirm it too.
     assert home.count_requests(f"{HUBS_PATH}/{hub.id}") <= 1
-
-
-async def test_command_replaced_by_one_for_the_previous_port_ends_quietly(
-    home: Home, hub: SimHub
-) -> None:
-    # The cloud accepts the first command, but the hub does not follow.
-    home.simulator.add_fault("PUT", f"{HUBS_PATH}/{hub.id}/state", Fault.body("{}"))
-    first = asyncio.create_task(select(home, "2"))
-    await home.wait_until(lambda: len(command_bodies(home)) == 1)
-    await select(home, "1")
-    await first
-    assert shown_port(home) == "1"
 
 
 async def test_confirmed_command_does_not_end_later_commands(home: Home, hub: SimHub) -> None:

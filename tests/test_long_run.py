@@ -115,8 +115,14 @@ class SoakTest:
         await self.home.wait_until_idle()
         for entry in self.entries:
             if entry.state is ConfigEntryState.LOADED:
-                interval = entry.runtime_data.coordinator.update_interval
-                self.expected_polls += POLL_INTERVAL / interval.total_seconds()
+                coordinator = entry.runtime_data.coordinator
+                # After a failure, the default interval applies also with instant updates.
+                interval = (
+                    coordinator.update_interval.total_seconds()
+                    if coordinator.last_update_success
+                    else POLL_INTERVAL
+                )
+                self.expected_polls += POLL_INTERVAL / interval
 
     def change_random_hub(self) -> None:
         """Plug, unplug or press a button; or let a hub go offline, leave, return or move."""
