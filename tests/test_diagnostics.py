@@ -111,11 +111,14 @@ async def test_entry_diagnostics_have_requests_of_each_hour(home: Home, entry: C
     await home.poll(2)
     await home.advance_time(3600)
     hours = (await download(home))["requests"]
-    first, *_ = hours.values()
-    assert first["GET /api/hubs/v1: 200"] + first["GET /api/hubs/v1: 304"] == 3
-    assert first["GET /api/hubs/v1: 502"] == 1
-    assert sum(count for request, count in first.items() if request.endswith("Error")) == 1
-    assert len(hours) == 2
+    # The hour can change at any time.
+    assert len(hours) >= 2
+    counts = Counter[str]()
+    for hour in hours.values():
+        counts.update(hour)
+    assert counts["GET /api/hubs/v1: 304"] >= 1
+    assert counts["GET /api/hubs/v1: 502"] == 1
+    assert sum(count for request, count in counts.items() if request.endswith("Error")) == 1
 
 
 async def test_entry_diagnostics_have_token_requests(home: Home, entry: ConfigEntry) -> None:
