@@ -11,6 +11,7 @@ from homeassistant.helpers.update_coordinator import UpdateFailed
 from homeassistant.util.hass_dict import HassKey
 
 from .const import DOMAIN, USER_GUIDE
+from .operated.budget import MAX_RETRY_AFTER
 from .operated.errors import (
     OperatedError,
     OperatedForbiddenError,
@@ -27,9 +28,8 @@ UNKNOWN_SHAPE_ISSUE_AFTER: Final = 24 * 3600
 REAUTH_AFTER: Final = 300
 # Seconds between two polls after that.
 REAUTH_POLL_INTERVAL: Final = 300
-# Limits in seconds for the Retry-After of the server.
+# Seconds before the next poll after a rate limit, also if the server demands less.
 MIN_RETRY_AFTER: Final = 30
-MAX_RETRY_AFTER: Final = 3600
 
 _ISSUES: Final = ("answer_not_understood", "control_scope_missing", "push_refused", "scope_missing")
 

@@ -174,7 +174,8 @@ class OchnoSession(OAuth2Session):
         """Return a valid access token that is not `rejected`.
 
         Concurrent callers share one refresh. The refresh continues if a caller is cancelled,
-        because otherwise the new refresh token would be lost. Raises OAuth2TokenRequestError.
+        because otherwise the new refresh token would be lost. Raises OAuth2TokenRequestBaseError,
+        and OperatedRateLimitError while the server wants no request.
         """
         if rejected is not None:
             self._rejected_access_token = rejected

@@ -30,7 +30,7 @@ from .operated.delivery import (
 from .operated.errors import OperatedResponseError
 from .operated.models import Hub
 from .operated.redact import redact, shape
-from .operated.values import Fields, text
+from .operated.values import Fields, canonical_name, text, texts
 from .problems import error_summary
 from .session import async_get_evidence
 
@@ -39,7 +39,7 @@ _MAX_BODY: Final = 256 * 1024
 # Limits of what is kept for diagnostics.
 _MAX_EVENTS: Final = 15
 _MAX_DELIVERIES: Final = 20
-# Names of headers and query parameters, normalised.
+# Canonical names of headers and query parameters.
 _TOKEN_NAMES: Final = ("verificationtoken", "xverificationtoken")
 
 
@@ -185,8 +185,8 @@ class OchnoWebhook:
         self.deliveries.setdefault(event, deque(maxlen=_MAX_DELIVERIES)).append(
             DeliveryRecord(
                 time=dt_util.utcnow(),
-                content_type=request.headers.get("Content-Type"),
-                headers=sorted(request.headers),
+                content_type=text(request.headers.get("Content-Type")),
+                headers=texts([*sorted(request.headers)]),
                 token_found_in=[place for place, _ in _sent_tokens(delivery, request)],
                 problem=problem,
             )
@@ -222,6 +222,6 @@ def _sent_tokens(delivery: Delivery, request: Request) -> list[tuple[str, str]]:
             (place, value)
             for place, fields in (("header", request.headers), ("query", request.query))
             for name, value in fields.items()
-            if name.lower().replace("-", "").replace("_", "") in _TOKEN_NAMES
+            if canonical_name(name) in _TOKEN_NAMES
         ),
     ]
