@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 import logging
+from math import inf
 from pathlib import Path
+from unittest.mock import patch
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
@@ -43,6 +45,13 @@ def _custom_integrations(enable_custom_integrations: None) -> None:
 @pytest.fixture(autouse=True)
 def enable_event_loop_debug() -> None:
     """Keep the debug mode of asyncio off, because it doubles the duration of the tests."""
+
+
+@pytest.fixture(autouse=True)
+def _unlimited_request_rate() -> Iterator[None]:
+    """Lift the maximum of requests per minute: no request can wait while time is frozen."""
+    with patch("custom_components.ochno.operated.budget.REQUESTS_PER_MINUTE", inf):
+        yield
 
 
 @pytest.fixture

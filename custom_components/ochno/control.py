@@ -3,14 +3,18 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from itertools import chain, repeat
 from typing import Final
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import OAuth2TokenRequestBaseError, ServiceValidationError
+from homeassistant.helpers.debounce import Debouncer
+from homeassistant.helpers.event import async_call_later
 
-from .const import DOMAIN
+from .const import DOMAIN, LOGGER
 from .coordinator import OchnoCoordinator
 from .operated.client import OperatedClient
 from .operated.errors import (
@@ -28,8 +32,18 @@ from .problems import (
     command_superseded,
 )
 
-# Seconds that the optimistic state lasts without a confirmation.
+# Seconds from the request until the optimistic state ends without a confirmation.
 COMMAND_TIMEOUT: Final = 10
+# Commands that are sent but not confirmed yet. With the maximum of requests per minute, more of
+# them could not be confirmed in time.
+_MAX_UNCONFIRMED: Final = 8
+# With more unfinished hubs than this, the hub list confirms all commands, at most once in this
+# number of seconds.
+_MAX_SINGLE_CONFIRMATIONS: Final = 4
+_LIST_INTERVAL: Final = 2
+# Seconds until a hub is fetched again after a report contradicted a command: the cloud may apply
+# the command after that report.
+_CHECK_DELAY: Final = 3
 # Seconds between the requests for confirmation; the last one repeats. The first request is too
 # early for a confirmation, but it updates the previous port.
 CONFIRM_INTERVALS: Final = (0, 0.5, 0.5, 1, 2)
@@ -45,6 +59,7 @@ class _Command:
 
     port: int
     sent_after: int | None = None
+    contradicted: bool = False
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -102,6 +117,8 @@ class _PendingCommands:
             done = sent[: ports.index(active) + 1]
         elif active != before and self._reported:
             done = self._not_done
+            for command in done:
+                command.contradicted = True
         else:
             done = []
         for command in done:
@@ -128,6 +145,15 @@ class OchnoControl:
         self._client = client
         self._coordinator = coordinator
         self._pending: dict[str, _PendingCommands] = {}
+        self._unconfirmed = asyncio.Semaphore(_MAX_UNCONFIRMED)
+        self._refresh_list = Debouncer(
+            hass,
+            LOGGER,
+            cooldown=_LIST_INTERVAL,
+            immediate=True,
+            function=coordinator.async_refresh,
+        )
+        entry.async_on_unload(self._refresh_list.async_shutdown)
 
     def hub(self, hub_id: str) -> Hub:
         """Return a hub with the optimistic state of its pending commands.
@@ -143,9 +169,10 @@ class OchnoControl:
     async def async_set_active_port(self, hub_id: str, port: int) -> None:
         """Activate a port, 0 for none; return when the cloud reports it or a button press.
 
-        The port is shown as active immediately, for 10 seconds at most. Raises
-        ServiceValidationError if the hub has no such port, and HomeAssistantError if the command
-        fails or is not confirmed in time.
+        The port is shown as active immediately, until 10 seconds after the request at most. If
+        many commands are given at once, some requests wait. Raises ServiceValidationError if the
+        hub has no such port, and HomeAssistantError if the command fails or is not confirmed in
+        time.
         """
         hub = self._coordinator.data[hub_id]
         if not 0 <= port <= len(hub.ports):
@@ -160,14 +187,7 @@ class OchnoControl:
         command = pending.add(port)
         self._coordinator.async_update_hub_listeners(hub_id)
         try:
-            async with asyncio.timeout(COMMAND_TIMEOUT):
-                async with pending.send_lock:
-                    if command.done.is_set():
-                        raise command_superseded(hub, port)
-                    command.sent_after = self._coordinator.last_request
-                    await self._client.set_active_port(hub_id, port)
-                async_delete_issue(self._hass, self._entry, "control_scope_missing")
-                await self._async_confirm(hub_id, command)
+            await self._async_send(hub, pending, command)
         except (TimeoutError, OperatedError, OAuth2TokenRequestBaseError) as err:
             # The port was active before the command, which no report distinguishes; or a later
             # command counts.
@@ -183,11 +203,37 @@ class OchnoControl:
                     async_create_issue(self._hass, self._entry, "control_scope_missing")
             raise command_failed(err, hub) from err
         finally:
-            pending.remove(command)
-            if not pending:
-                del self._pending[hub_id]
-                self._coordinator.async_set_report_listener(hub_id, None)
-            self._coordinator.async_update_hub_listeners(hub_id)
+            self._remove(hub_id, pending, command)
+
+    async def _async_send(self, hub: Hub, pending: _PendingCommands, command: _Command) -> None:
+        """Send a command and wait until it is done. Raises TimeoutError if it is not confirmed."""
+        async with asyncio.timeout(None) as timeout, self._unconfirmed:
+
+            def handle_start() -> None:
+                if command.done.is_set():
+                    raise command_superseded(hub, command.port)
+                command.sent_after = self._coordinator.last_request
+                timeout.reschedule(self._hass.loop.time() + COMMAND_TIMEOUT)
+
+            async with pending.send_lock:
+                await self._client.set_active_port(hub.id, command.port, handle_start)
+            async_delete_issue(self._hass, self._entry, "control_scope_missing")
+            await self._async_confirm(hub.id, command)
+
+    def _remove(self, hub_id: str, pending: _PendingCommands, command: _Command) -> None:
+        pending.remove(command)
+        if not pending:
+            del self._pending[hub_id]
+            self._coordinator.async_set_report_listener(hub_id, None)
+            if command.contradicted:
+                check = partial(self._async_check, hub_id)
+                self._entry.async_on_unload(async_call_later(self._hass, _CHECK_DELAY, check))
+        self._coordinator.async_update_hub_listeners(hub_id)
+
+    async def _async_check(self, hub_id: str, _now: datetime) -> None:
+        """Fetch a hub. A persistent error is reported by the next poll."""
+        with suppress(OperatedError, OAuth2TokenRequestBaseError):
+            await self._coordinator.async_refresh_hub(hub_id)
 
     async def _async_confirm(self, hub_id: str, command: _Command) -> None:
         """Fetch the hub until a report confirms or contradicts the command."""
@@ -197,6 +243,9 @@ class OchnoControl:
                 async with asyncio.timeout(next(intervals)):
                     await command.done.wait()
                     return
+            if len(self._pending) > _MAX_SINGLE_CONFIRMATIONS and self._coordinator.list_has_states:
+                self._refresh_list.async_schedule_call()
+                continue
             # A persistent error is reported by the next poll.
             with suppress(OperatedError, OAuth2TokenRequestBaseError):
                 try:

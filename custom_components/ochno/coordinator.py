@@ -56,7 +56,8 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
     `hubs_by_connectivity` counts the hubs that are online (True), offline (False) or do not
     report their connectivity (None). `last_poll` is the UTC time of the last successful poll.
     `last_request` is the number of the last request that began. A response that is older than the
-    newest applied request is discarded.
+    newest applied request is discarded. `list_has_states` tells whether one request fetches the
+    states of all hubs.
     """
 
     config_entry: ConfigEntry
@@ -73,6 +74,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self.hubs_by_connectivity: Counter[bool | None] = Counter()
         self.last_poll: datetime | None = None
         self.last_request = 0
+        self.list_has_states = False
         self._moves = HubMoves(hass, self)
         self._ports = RegisteredPorts(hass, entry)
         self._spaces = SpaceNames(client)
@@ -189,7 +191,8 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
 
     async def _async_add_details(self, hubs: dict[str, Hub]) -> dict[str, Hub]:
         """Fetch each hub if the list has no states. A hub whose request fails keeps its state."""
-        if not hubs or any(hub.has_state for hub in hubs.values()):
+        self.list_has_states = not hubs or any(hub.has_state for hub in hubs.values())
+        if self.list_has_states:
             return hubs
         details = await self.client.hub_details(hubs)
         errors = [detail for detail in details.values() if isinstance(detail, OperatedError)]

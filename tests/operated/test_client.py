@@ -398,7 +398,7 @@ async def test_request_invalid_http_response_raises_connection_error(
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-async def test_request_on_reused_connection_that_breaks_is_not_repeated(
+async def test_request_on_reused_connection_that_breaks_is_repeated_only_if_it_is_a_get(
     session: aiohttp.ClientSession, socket_enabled: None, reset: bool
 ) -> None:
     failed_requests = 0
@@ -418,10 +418,18 @@ async def test_request_on_reused_connection_that_breaks_is_not_repeated(
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         client = OperatedClient(session, url, static_token_source, Evidence(), RequestBudget())
         await client.hubs()
+        await client.hubs()
+        assert failed_requests == 1
         reason = "ClientOSError" if reset else "ServerDisconnectedError"
-        with pytest.raises(OperatedConnectionError, match=reason):
+        for change in (
+            lambda: client.set_active_port("1", 2),
+            lambda: client.unsubscribe("1"),
+        ):
+            with pytest.raises(OperatedConnectionError, match=reason):
+                await change()
+            assert failed_requests == 2
+            failed_requests = 1
             await client.hubs()
-    assert failed_requests == 1
 
 
 # Content

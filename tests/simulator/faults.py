@@ -1,6 +1,7 @@
 """Fault injection: faults, and the rules that select the requests they apply to."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 import inspect
@@ -28,6 +29,7 @@ KINDS: Final = (
     "bad_utf8",
     "bad_gzip",
     "slow",
+    "rate_limit",
     "hang",
     "reset",
     "redirect",
@@ -179,6 +181,20 @@ class Fault:
             return response
 
         return cls("slow", handle)
+
+    @classmethod
+    def rate_limit(cls, per_second: int) -> Self:
+        """Execute this number of requests in any second. Respond to the others with 429."""
+        times = deque[float](maxlen=per_second)
+
+        async def handle(request: web.Request, handler: Handler, _wait: Wait) -> web.StreamResponse:
+            now = asyncio.get_running_loop().time()
+            if len(times) == per_second and now - times[0] < 1:
+                return web.Response(status=429)
+            times.append(now)
+            return await handler(request)
+
+        return cls("rate_limit", handle)
 
     @classmethod
     def hang(cls) -> Self:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 import time
 from typing import Final
 
@@ -11,13 +11,17 @@ from .requests import RequestCounts
 
 # Seconds that the server can demand at most. A longer time is more likely an error.
 MAX_RETRY_AFTER: Final = 3600
+# The vendor documents no limit. Ten requests a second is a common one. The maximum per minute and
+# the requests in a row stay below it in any second: 6 + 3.
+REQUESTS_PER_MINUTE: Final = 360
+_REQUESTS_IN_A_ROW: Final = 3
 _MAX_CONCURRENT: Final = 4
-# Reads leave one of the concurrent requests to commands.
-_MAX_CONCURRENT_READS: Final = _MAX_CONCURRENT - 1
+# Commands leave one of the concurrent requests to reads, and reads leave one to commands.
+_MAX_CONCURRENT_OF_A_KIND: Final = _MAX_CONCURRENT - 1
 
 
 class RequestBudget:
-    """The server's demand to wait (Retry-After), and the number of concurrent requests.
+    """The server's demand to wait (Retry-After), and the limits of concurrent requests and of rate.
 
     `requests` counts what was sent.
     """
@@ -25,8 +29,11 @@ class RequestBudget:
     def __init__(self) -> None:
         self.requests = RequestCounts()
         self._not_before = 0.0
+        # The time of the next request at an even rate.
+        self._next_request = 0.0
         self._all = asyncio.Semaphore(_MAX_CONCURRENT)
-        self._reads = asyncio.Semaphore(_MAX_CONCURRENT_READS)
+        self._commands = asyncio.Semaphore(_MAX_CONCURRENT_OF_A_KIND)
+        self._reads = asyncio.Semaphore(_MAX_CONCURRENT_OF_A_KIND)
 
     def postpone(self, seconds: float) -> None:
         """Allow no request for these seconds, up to an hour."""
@@ -42,9 +49,14 @@ class RequestBudget:
     async def slot(self, *, is_command: bool) -> AsyncIterator[None]:
         """Wait until another request may be sent. Raises OperatedRateLimitError as `check` does."""
         self.check()
-        async with AsyncExitStack() as stack:
-            if not is_command:
-                await stack.enter_async_context(self._reads)
-            await stack.enter_async_context(self._all)
+        async with self._commands if is_command else self._reads, self._all:
+            await self._wait_for_rate()
             self.check()
             yield
+
+    async def _wait_for_rate(self) -> None:
+        now = time.monotonic()
+        interval = 60 / REQUESTS_PER_MINUTE
+        earliest = self._next_request - (_REQUESTS_IN_A_ROW - 1) * interval
+        self._next_request = max(self._next_request, now) + interval
+        await asyncio.sleep(max(0, earliest - now))

@@ -1,7 +1,7 @@
 """Client for the REST API of Ochno Operated.
 
 If the server rejects the access token (401), the token is renewed and the request is repeated once.
-No other request is repeated.
+A GET is also repeated once if the connection was closed before the response. No other request is.
 """
 
 import asyncio
@@ -142,13 +142,16 @@ class OperatedClient:
             self.evidence.record("GET /api/spaces/v1", description)
         return spaces
 
-    async def set_active_port(self, hub_id: str, port: int) -> None:
+    async def set_active_port(
+        self, hub_id: str, port: int, on_start: Callable[[], None] = lambda: None
+    ) -> None:
         """Request another active port, 0 for none. Requires the scope `hubs:write`.
 
         `port` is a number from 0 to the number of ports. The cloud applies the change some time
-        after the response.
+        after the response. `on_start` is called when the limits of the requests allow this one.
         """
-        await self._request("PUT", f"{hub_path(hub_id)}/state", {"activeport": port})
+        json: JSON = {"activeport": port}
+        await self._request("PUT", f"{hub_path(hub_id)}/state", json, on_start=on_start)
 
     async def subscribe(self, webhook_url: str, verification_token: str) -> str:
         """Subscribe an https URL to all events of the account; return the subscription id.
@@ -197,21 +200,28 @@ class OperatedClient:
             self.evidence.record(endpoint, f"expected a state of the hub, got {shape_of_hub}")
 
     async def _request(
-        self, method: str, path: str, json: JSON = None, etag: str | None = None
+        self,
+        method: str,
+        path: str,
+        json: JSON = None,
+        *,
+        etag: str | None = None,
+        on_start: Callable[[], None] = lambda: None,
     ) -> tuple[bytes, str | None]:
         """Send a request; return the body and the ETag of the response, None without an ETag."""
-        token = await self._token_source(None)
-        try:
-            return await self._send(method, path, json, etag, token)
-        except OperatedUnauthorizedError:
-            return await self._send(method, path, json, etag, await self._token_source(token))
-
-    async def _send(
-        self, method: str, path: str, json: JSON, etag: str | None, token: str
-    ) -> tuple[bytes, str | None]:
-        async with self._open(method, path, token, json=json, etag=etag) as response:
-            _raise_for_status(response)
-            return await read_body(response), _etag(response)
+        rejected_token: str | None = None
+        while True:
+            async with self._budget.slot(is_command=method == "PUT"):
+                on_start()
+                token = await self._token_source(rejected_token)
+                try:
+                    async with self._open(method, path, token, json=json, etag=etag) as response:
+                        _raise_for_status(response)
+                        return await read_body(response), _etag(response)
+                except OperatedUnauthorizedError:
+                    if rejected_token is not None:
+                        raise
+                    rejected_token = token
 
     @asynccontextmanager
     async def _open(
@@ -227,19 +237,16 @@ class OperatedClient:
         # The path is encoded already. yarl must not normalise it again, which could change an id.
         url = URL(f"{self._server}{path}", encoded=True)
         try:
-            async with (
-                self._budget.slot(is_command=method == "PUT"),
-                self._session.request(
-                    method,
-                    url,
-                    json=json,
-                    headers=headers,
-                    timeout=REQUEST_TIMEOUT,
-                    # A redirect could send the token to another host.
-                    allow_redirects=False,
-                    middlewares=(_disable_retry,),
-                ) as response,
-            ):
+            async with self._session.request(
+                method,
+                url,
+                json=json,
+                headers=headers,
+                timeout=REQUEST_TIMEOUT,
+                # A redirect could send the token to another host.
+                allow_redirects=False,
+                middlewares=(_limit_retry,),
+            ) as response:
                 self._budget.requests.record(method, path, response.status)
                 if (retry_after := retry_after_of(response)) is not None:
                     self._budget.postpone(retry_after)
@@ -255,12 +262,14 @@ class OperatedClient:
         Raises OperatedConnectionError, OperatedResponseError if the body is larger than 16 MiB, and
         the errors of the token source.
         """
-        async with self._open("GET", path, await self._token_source(None)) as response:
-            return Inspection(
-                status=response.status,
-                content_type=response.headers.get("Content-Type"),
-                body=await read_body(response),
-            )
+        async with self._budget.slot(is_command=False):
+            token = await self._token_source(None)
+            async with self._open("GET", path, token) as response:
+                return Inspection(
+                    status=response.status,
+                    content_type=response.headers.get("Content-Type"),
+                    body=await read_body(response),
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,13 +298,18 @@ def _subscription_path(subscription_id: str) -> str:
     return f"/subscriptions/v1/{quote(subscription_id, safe='')}"
 
 
-async def _disable_retry(
+async def _limit_retry(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Middleware that disables aiohttp's own retry of GET and PUT."""
+    """Middleware that leaves aiohttp's retry to GET.
+
+    The server may have closed an idle connection. aiohttp would also repeat PUT and DELETE.
+    """
     try:
         return await handler(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as err:
+        if request.method == "GET":
+            raise
         raise OperatedConnectionError(type(err).__name__) from err
 
 
