@@ -151,8 +151,13 @@ class Home:
         headers: dict[str, str] | None = None,
         query: dict[str, str] | None = None,
     ) -> int:
-        """Post bytes or JSON to the webhook and return the status of the response."""
+        """Post bytes or JSON to the webhook and return the status of the response.
+
+        An object gets the verification token if the simulator's deliveries have it in the body.
+        """
         [subscription] = self.simulator.subscriptions.active()
+        if isinstance(body, dict) and self.simulator.settings.delivery_token == "verificationToken":
+            body = {"verificationToken": subscription.token, **body}
         url = URL(subscription.webhook_url).path
         data = body if isinstance(body, bytes) else orjson.dumps(body)
         async with self.client.post(url, data=data, headers=headers, params=query) as response:

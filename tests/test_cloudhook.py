@@ -156,6 +156,22 @@ async def test_cloud_subscription_or_connection_lost_uses_external_url(
     assert subscription.webhook_url.startswith(f"{FRONTEND_URL}/api/webhook/")
 
 
+async def test_connection_that_changes_often_causes_one_new_subscription_a_minute(
+    hass: HomeAssistant, home: Home, cloud: MockCloud
+) -> None:
+    await link_account(home)
+    home.simulator.requests.clear()
+    for _ in range(61):
+        cloud.connected = not cloud.connected
+        send_connection_change(hass)
+        await home.advance_time(5)
+    assert home.count_requests(SUBSCRIPTIONS_PATH, "POST") <= 5
+    cloud.connected = True
+    send_connection_change(hass)
+    await home.advance_time(61)
+    assert len(home.simulator.subscriptions.active()) == 1
+
+
 async def test_cloudhook_subscription_always_refused_is_deleted_with_entry(
     hass: HomeAssistant, home: Home, cloud: MockCloud
 ) -> None:

@@ -337,6 +337,23 @@ async def test_button_press_overrides_pending_command(
     assert shown_ports(events, home) == ["2", "4"]
 
 
+async def test_contradicted_command_applied_later_is_shown_after_one_more_request(
+    home: Home, hub: SimHub
+) -> None:
+    home.simulator.settings.command_mode = "late"
+    home.simulator.settings.late_delay = 0.5
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.hang(), times=None)
+    with patch(f"{PACKAGE}.control._CHECK_DELAY", 1):
+        command = asyncio.create_task(select(home, "2"))
+        await asyncio.sleep(0.1)
+        hub.press(4)
+        await command
+    assert shown_port(home) == "4"
+    async with asyncio.timeout(5):
+        while shown_port(home) != "2":
+            await asyncio.sleep(0.05)
+
+
 async def test_button_press_cancels_command_that_was_not_sent_yet(home: Home, hub: SimHub) -> None:
     home.simulator.add_fault("PUT", f"{HUBS_PATH}/{hub.id}/state", Fault.delay(3.5), times=1)
     home.simulator.settings.command_mode = "lose"

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 import re
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from yarl import URL
@@ -25,7 +25,11 @@ MINUTE, HOUR = 60, 3600
 
 @pytest.fixture
 async def external_url(home: Home) -> None:
-    """Set an external URL and enable the sensor *Instant updates*."""
+    """Set an external URL and enable the sensor *Instant updates*.
+
+    Deliveries have the verification token.
+    """
+    home.simulator.settings.delivery_token = "verificationToken"
     home.enable_instant_updates_sensor()
     await home.set_external_url()
 
@@ -756,6 +760,11 @@ async def poll_undelivered_change(home: Home, hub: SimHub) -> None:
     assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
 
 
+def plug_or_unplug(hub: SimHub) -> None:
+    """Plug a laptop in to port 2, or unplug it."""
+    (hub.unplug if 2 in hub.plugged else hub.plug)(2)
+
+
 async def test_missed_delivery_restores_poll_interval_and_replaces_subscription(
     home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -772,7 +781,7 @@ async def test_missed_delivery_restores_poll_interval_and_replaces_subscription(
     await home.advance_time(31)
     assert home.count_requests(HUBS_PATH) == polls + 1
     assert await home.measure_poll_interval() == 30
-    await home.advance_time(67 * MINUTE)
+    await home.advance_time(50 * MINUTE)
     assert home.instant_updates_state == "failing"
     assert subscription_ids(home) == [new.id]
     assert request_methods(home)[:3] == ["POST", "DELETE", "POST"]
@@ -806,6 +815,68 @@ async def test_missed_delivery_while_delete_hangs_sets_state_failing(
     home.fire_time_changed(11)
     await home.wait_until(lambda: "DELETE" in request_methods(home))
     assert home.instant_updates_state == "failing"
+
+
+@pytest.mark.parametrize("token", ["verificationToken", None])
+async def test_undelivered_hub_is_polled_until_one_of_its_own_deliveries_arrives(
+    home: Home, hub: SimHub, token: Literal["verificationToken"] | None
+) -> None:
+    home.simulator.settings.delivery_token = token
+    await poll_undelivered_change(home, hub)
+    await home.advance_time(11)
+    home.simulator.settings.delivery_drop = False
+    home.simulator.hub("Focus room").plug(2)
+    await home.wait_for_deliveries()
+    await home.advance_time(2)
+    assert home.instant_updates_state == "failing"
+    hub.plug(3)
+    await home.wait_for_deliveries()
+    await home.advance_time(2)
+    assert home.instant_updates_state == "active"
+
+
+async def test_delivery_without_token_and_without_change_does_not_end_the_polling(
+    home: Home, hub: SimHub
+) -> None:
+    home.simulator.settings.delivery_token = None
+    await poll_undelivered_change(home, hub)
+    await home.advance_time(11)
+    home.simulator.settings.delivery_drop = False
+    await home.simulator.deliver(hub, STATE_CHANGE, {"newState": hub.state})
+    await home.advance_time(2)
+    assert home.instant_updates_state == "failing"
+
+
+async def test_undelivered_hub_that_leaves_ends_the_polling_at_next_extension(
+    home: Home, hub: SimHub
+) -> None:
+    await poll_undelivered_change(home, hub)
+    await home.advance_time(11)
+    home.simulator.database.remove_hub("Boardroom")
+    await home.poll(6)
+    await home.advance_time(67 * MINUTE)
+    assert home.instant_updates_state == "active"
+
+
+async def test_lost_deliveries_of_one_hub_replace_subscription_at_most_once_an_hour(
+    home: Home, hub: SimHub
+) -> None:
+    await poll_undelivered_change(home, hub)
+    await home.advance_time(11)
+    home.simulator.requests.clear()
+    for minute in range(6 * 60):
+        if minute % 10 == 0:
+            home.simulator.settings.delivery_drop = True
+            plug_or_unplug(hub)
+            await home.wait_for_deliveries()
+            home.simulator.settings.delivery_drop = False
+            expected = "on" if 2 in hub.plugged else "off"
+        plug_or_unplug(home.simulator.hub("Focus room"))
+        await home.poll()
+        assert home.state("binary_sensor", "Boardroom", "port_2_connected") == expected
+        await home.advance_time(29)
+    assert request_methods(home).count("POST") <= 6
+    assert request_methods(home).count("DELETE") <= 6
 
 
 async def test_missed_deliveries_of_several_hubs_replace_subscription_once(
@@ -950,6 +1021,7 @@ async def test_instant_updates_off_after_reload_does_not_subscribe(
 async def test_instant_updates_sensor_is_disabled_by_default(
     hass: HomeAssistant, home: Home
 ) -> None:
+    home.simulator.settings.delivery_token = "verificationToken"
     await home.set_external_url()
     entry = await link_account(home)
     assert home.instant_updates_state is None

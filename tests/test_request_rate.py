@@ -1,11 +1,10 @@
 """Tests of the maximum of requests per minute, on a server that allows ten requests a second."""
 
-import asyncio
 from unittest.mock import patch
 
 import pytest
 
-from .home import HUBS_PATH, Home
+from .home import Home
 from .simulator import Fault
 
 # Seconds.

@@ -1,6 +1,7 @@
 """Tests of which entity states a poll or delivery writes."""
 
 from datetime import datetime
+import json
 
 import pytest
 
@@ -56,6 +57,17 @@ async def test_poll_with_unchanged_list_writes_no_state(
     await home.poll(3)
     assert pop_list_statuses(home) == [status] * 3
     assert hubs_written_since(home, before) == set()
+
+
+async def test_poll_with_unchanged_list_and_changed_etag_sends_new_etag(home: Home) -> None:
+    await home.link_account()
+    body = json.dumps([{"id": "1", "data": {"state": {"active": 1, "connected": [1]}}}])
+    for etag in ('"a"', '"b"', '"c"'):
+        fault = Fault.status(200, {"ETag": etag, "Content-Type": "application/json"}, body)
+        home.simulator.add_fault("GET", HUBS_PATH, fault)
+    await home.poll(3)
+    requests = [request for request in home.simulator.requests if request.path == HUBS_PATH]
+    assert [request.headers.get("If-None-Match") for request in requests[-2:]] == ['"a"', '"b"']
 
 
 async def test_poll_with_unchanged_list_after_outage_writes_no_state(home: Home) -> None:
@@ -123,6 +135,7 @@ async def test_failed_poll_and_next_poll_write_states_of_all_hubs(home: Home) ->
 
 
 async def test_poll_with_unchanged_list_replaces_state_of_earlier_delivery(home: Home) -> None:
+    home.simulator.settings.delivery_token = "verificationToken"
     await home.set_external_url()
     await home.link_account()
     hub = home.simulator.hub("Boardroom")

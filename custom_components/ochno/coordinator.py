@@ -104,7 +104,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             earlier = None if self._spaces.update_due else self._hub_list
             hub_list = await self.client.hubs(earlier)
             hubs = await self._async_add_details(hub_list.hubs)
-            if earlier is None or hub_list is not earlier:
+            if earlier is None or hub_list.hubs is not earlier.hubs:
                 await self._spaces.async_update(hubs.values())
         except OAuth2TokenRequestReauthError as err:
             async_start_reauth(self.hass, self.config_entry)

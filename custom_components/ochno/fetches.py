@@ -1,5 +1,6 @@
 """Requests after deliveries: which hubs are fetched, and how often."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 import time
@@ -12,6 +13,7 @@ from homeassistant.helpers.event import async_call_later
 
 from .coordinator import OchnoCoordinator
 from .operated.errors import OperatedError
+from .operated.models import Hub
 
 # Seconds. Deliveries about one hub often arrive together. One fetch after this time covers them.
 FETCH_DELAY: Final = 1
@@ -33,8 +35,14 @@ class Fetches:
     """
 
     def __init__(
-        self, hass: HomeAssistant, entry: ConfigEntry, coordinator: OchnoCoordinator
+        self,
+        hass: HomeAssistant,
+        entry: ConfigEntry,
+        coordinator: OchnoCoordinator,
+        on_change: Callable[[str], None],
     ) -> None:
+        """`on_change` is called with the id of each hub for which a fetch found a change."""
+        self._on_change = on_change
         self._hass = hass
         self._entry = entry
         self._coordinator = coordinator
@@ -107,12 +115,14 @@ class Fetches:
         hubs = self._coordinator.data
         self._due &= hubs.keys()
         ready = [hub_id for hub_id in self._due if self._seconds_left(hub_id, now) <= 0]
+        before = {hub_id: hubs[hub_id] for hub_id in self._due}
         if self._list_due or len(ready) > _MAX_SINGLE_FETCHES:
             if now >= self._next_list:
                 self._next_list = now + _LIST_INTERVAL
                 self._due.clear()
                 self._list_due = False
                 await self._coordinator.async_refresh()
+                self._report_changes(before)
             return
         for hub_id in ready:
             self._due.discard(hub_id)
@@ -120,6 +130,12 @@ class Fetches:
             # A persistent error is reported by the next poll.
             with suppress(OperatedError, OAuth2TokenRequestBaseError):
                 await self._coordinator.async_refresh_hub(hub_id)
+        self._report_changes({hub_id: before[hub_id] for hub_id in ready})
+
+    def _report_changes(self, before: dict[str, Hub]) -> None:
+        for hub_id, hub in before.items():
+            if self._coordinator.data.get(hub_id, hub) != hub:
+                self._on_change(hub_id)
 
     def _seconds_left(self, hub_id: str, now: float) -> float:
         """Return the seconds until a hub may be fetched again."""

@@ -6,15 +6,18 @@ Polling continues with or without a subscription. Subscription errors do not fai
 import asyncio
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 import random
 import secrets
+import time
 from typing import Final, TypedDict
 
 from homeassistant.components import webhook
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import EVENT_CORE_CONFIG_UPDATE, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import CALLBACK_TYPE, Event, HomeAssistant, callback
+from homeassistant.helpers.debounce import Debouncer
 from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.storage import Store
@@ -40,6 +43,10 @@ RETRY_INTERVALS: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 
 DELIVERY_GRACE_PERIOD: Final = timedelta(seconds=10)
 # Seconds.
 STOP_TIMEOUT: Final = 8
+# Seconds between two maintenance runs after a change of the URL, and between two replacements of a
+# subscription that misses deliveries.
+_EVENT_INTERVAL: Final = 60
+_REPLACEMENT_INTERVAL: Final = 3600
 _POLLING_REASONS: Final = {
     PushState.NO_URL: "there is no public https URL",
     PushState.FAILING: "a change was not delivered",
@@ -84,7 +91,9 @@ class OchnoPush:
     ) -> None:
         self.state = PushState.OFF
         self.reason = ""
-        self.webhook = OchnoWebhook(hass, entry, coordinator, self._handle_delivery)
+        self.webhook = OchnoWebhook(
+            hass, entry, coordinator, self._handle_delivery, self._handle_announced_change
+        )
         self._hass = hass
         self._entry = entry
         self._client = client
@@ -99,9 +108,19 @@ class OchnoPush:
         self._stopped = False
         self._unregistered = False
         self._cancel_next: CALLBACK_TYPE | None = None
-        # Set after a missed delivery, until the next delivery arrives.
-        self._delivery_missed = False
+        # Ids of the hubs of which a poll found a change that was not delivered.
+        self._undelivered: set[str] = set()
+        self._next_replacement = time.monotonic()
         self._awaited_deliveries: dict[str, CALLBACK_TYPE] = {}
+        # Nabu Casa may connect and disconnect often.
+        self._maintenance = Debouncer(
+            hass,
+            LOGGER,
+            cooldown=_EVENT_INTERVAL,
+            immediate=True,
+            function=self._async_maintain,
+            background=True,
+        )
 
     async def async_start(self) -> None:
         """Register the webhook, and subscribe when Home Assistant has started."""
@@ -116,9 +135,9 @@ class OchnoPush:
             # Accept only deliveries without a token.
             self.webhook.accept("")
         for stop_listening in (
-            self._hass.bus.async_listen(EVENT_CORE_CONFIG_UPDATE, self._start_maintenance),
+            self._hass.bus.async_listen(EVENT_CORE_CONFIG_UPDATE, self._handle_url_event),
             self._hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, self._async_handle_stop),
-            cloudhook.async_listen_connection_change(self._hass, self._start_maintenance),
+            cloudhook.async_listen_connection_change(self._hass, self._handle_url_event),
             async_at_started(self._hass, self._start_maintenance),
             self._coordinator.async_add_listener(self._handle_coordinator_update),
         ):
@@ -128,8 +147,11 @@ class OchnoPush:
         """Unsubscribe if that succeeds in time, and unregister the webhook."""
         self._stopped = True
         self.webhook.async_stop()
+        self._maintenance.async_shutdown()
         self._schedule_maintenance(None)
-        self._cancel_awaited_deliveries()
+        while self._awaited_deliveries:
+            _, cancel = self._awaited_deliveries.popitem()
+            cancel()
         with suppress(Exception):
             async with asyncio.timeout(STOP_TIMEOUT), self._lock:
                 await self._async_unsubscribe()
@@ -141,6 +163,11 @@ class OchnoPush:
         await self.async_stop()
 
     @callback
+    def _handle_url_event(self, _event: object) -> None:
+        """Start a maintenance run, because the public URL may have changed."""
+        self._maintenance.async_schedule_call()
+
+    @callback
     def _start_maintenance(self, _reason: object = None) -> None:
         """Start a maintenance run now."""
         # Not a task of the entry: a cancelled run could leave a subscription behind.
@@ -149,11 +176,12 @@ class OchnoPush:
     @callback
     def _handle_coordinator_update(self) -> None:
         """Expect a delivery for each change that a poll found; retry after an outage."""
-        if self.state is PushState.ACTIVE:
+        if self.state is PushState.ACTIVE or self._undelivered:
             for hub_id in self._coordinator.changed_by_poll - self._awaited_deliveries.keys():
                 self._awaited_deliveries[hub_id] = async_call_later(
-                    self._hass, DELIVERY_GRACE_PERIOD, self._handle_missed_delivery
+                    self._hass, DELIVERY_GRACE_PERIOD, partial(self._handle_missed_delivery, hub_id)
                 )
+            self._undelivered &= self._coordinator.data.keys()
         was_unavailable = self._account_unavailable
         self._account_unavailable = not self._coordinator.last_update_success
         if was_unavailable and not self._account_unavailable and self._failures:
@@ -195,8 +223,11 @@ class OchnoPush:
 
     async def _async_subscribe_or_extend(self) -> PushState:
         url = await self.webhook.async_public_url()
-        if self._subscription_id is not None and (url is None or url != self._url):
+        replace = bool(self._undelivered) and time.monotonic() >= self._next_replacement
+        if self._subscription_id is not None and (replace or url is None or url != self._url):
             await self._async_unsubscribe()
+        if replace:
+            self._next_replacement = time.monotonic() + _REPLACEMENT_INTERVAL
         if url is None:
             return PushState.NO_URL
         if self._subscription_id is not None:
@@ -213,7 +244,7 @@ class OchnoPush:
             if not self._stopped:
                 self.webhook.accept(token)
             await self._async_save()
-        return PushState.FAILING if self._delivery_missed else PushState.ACTIVE
+        return PushState.FAILING if self._undelivered else PushState.ACTIVE
 
     async def _async_unsubscribe(self) -> None:
         """End the subscription. Its id is kept until the server confirms that it is gone."""
@@ -263,26 +294,26 @@ class OchnoPush:
         )
 
     def _handle_delivery(self, hub_id: str) -> None:
-        """Cancel the timer of a hub; after a missed delivery, set the state to active again."""
+        """Stop waiting for a delivery about a hub."""
         if (cancel := self._awaited_deliveries.pop(hub_id, None)) is not None:
             cancel()
-        if self._delivery_missed:
-            self._delivery_missed = False
-            self._set_state(PushState.ACTIVE, "")
+
+    def _handle_announced_change(self, hub_id: str) -> None:
+        """Set the state to active again when the deliveries of all hubs arrive."""
+        if hub_id in self._undelivered:
+            self._undelivered.remove(hub_id)
+            if not self._undelivered:
+                self._set_state(PushState.ACTIVE, "")
 
     @callback
-    def _handle_missed_delivery(self, _now: datetime) -> None:
-        """Poll as often as without a subscription, and replace the subscription."""
-        self._cancel_awaited_deliveries()
-        self._delivery_missed = True
+    def _handle_missed_delivery(self, hub_id: str, _now: datetime) -> None:
+        """Poll as often as without a subscription, and replace it at most once an hour."""
+        del self._awaited_deliveries[hub_id]
+        is_first = not self._undelivered
+        self._undelivered.add(hub_id)
         self._set_state(PushState.FAILING, _POLLING_REASONS[PushState.FAILING])
-        self._url = None
-        self._start_maintenance()
-
-    def _cancel_awaited_deliveries(self) -> None:
-        while self._awaited_deliveries:
-            _, cancel = self._awaited_deliveries.popitem()
-            cancel()
+        if is_first and time.monotonic() >= self._next_replacement:
+            self._start_maintenance()
 
 
 def _is_gone(err: OperatedForbiddenError | OperatedStatusError) -> bool:

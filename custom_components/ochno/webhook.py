@@ -1,5 +1,6 @@
 """Webhook of one config entry: receives deliveries, verifies them, and updates the coordinator."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from .session import async_get_evidence
 
 # Bytes.
 _MAX_BODY: Final = 256 * 1024
+# Seconds until a body must have arrived.
+_BODY_TIMEOUT: Final = 10
 # Limits of what is kept for diagnostics.
 _MAX_EVENTS: Final = 15
 _MAX_DELIVERIES: Final = 20
@@ -71,17 +74,25 @@ class OchnoWebhook:
         entry: ConfigEntry,
         coordinator: OchnoCoordinator,
         on_delivery: Callable[[str], None],
+        on_change: Callable[[str], None],
     ) -> None:
-        """`on_delivery` is called with the hub id of each accepted delivery about a known hub."""
+        """Both functions are called with a hub id.
+
+        `on_delivery` is called for each accepted delivery about a known hub. `on_change` is called
+        if the delivery has the verification token, or if the fetch after it found a change.
+        """
         self.last_delivery: datetime | None = None
         self.deliveries: dict[str, deque[DeliveryRecord]] = {}
         self._hass = hass
         self._entry = entry
         self._coordinator = coordinator
         self._on_delivery = on_delivery
+        self._on_change = on_change
         self._webhook_id = ""
         self._verification_token: str | None = None
-        self._fetches = Fetches(hass, entry, coordinator)
+        # The vendor does not document whether deliveries have the token. If one has, all have.
+        self._token_required = False
+        self._fetches = Fetches(hass, entry, coordinator, on_change)
 
     def async_register(self, webhook_id: str) -> None:
         """Register the webhook. Deliveries are dropped until `accept` is called."""
@@ -100,7 +111,11 @@ class OchnoWebhook:
         webhook.async_unregister(self._hass, self._webhook_id)
 
     def accept(self, verification_token: str | None) -> None:
-        """Accept deliveries that contain this verification token or none. None drops all."""
+        """Accept deliveries that contain this verification token or none. None drops all.
+
+        The first delivery with the token ends the acceptance of deliveries without one. An empty
+        string means that the token is not known.
+        """
         self._verification_token = verification_token
 
     def async_stop(self) -> None:
@@ -127,21 +142,25 @@ class OchnoWebhook:
         if (verification_token := self._verification_token) is None:
             return
         try:
-            deliveries = read_deliveries(await _read_body(request))
-        except (RequestPayloadError, OperatedResponseError) as err:
+            async with asyncio.timeout(_BODY_TIMEOUT):
+                body = await _read_body(request)
+            deliveries = read_deliveries(body)
+        except (TimeoutError, RequestPayloadError, OperatedResponseError) as err:
             LOGGER.debug("%s: dropped a delivery: %s", self._entry.title, err)
             async_get_evidence(self._hass).record("delivery", error_summary(err))
             return
         for delivery in deliveries:
-            if all(
-                hmac.compare_digest(token.encode(errors="replace"), verification_token.encode())
-                for _, token in _sent_tokens(delivery, request)
+            tokens = [token for _, token in _sent_tokens(delivery, request)]
+            verified = bool(tokens and verification_token)
+            if not _all_match(tokens, verification_token) or (
+                self._token_required and not verified
             ):
-                self._handle_delivery(request, delivery)
-            else:
-                LOGGER.debug("%s: dropped a delivery with a wrong token", self._entry.title)
+                LOGGER.debug("%s: dropped a delivery without its token", self._entry.title)
+                continue
+            self._token_required |= verified
+            self._handle_delivery(request, delivery, verified=verified)
 
-    def _handle_delivery(self, request: Request, delivery: Delivery) -> None:
+    def _handle_delivery(self, request: Request, delivery: Delivery, *, verified: bool) -> None:
         if self._verification_token is None:
             # The entry was unloaded while the body was read. It may be loaded again by now.
             if self._entry.state is ConfigEntryState.LOADED:
@@ -157,8 +176,11 @@ class OchnoWebhook:
             self._fetches.async_add_unknown_hub(delivery.hub_id or delivery.serial_number or "")
             return
         self._on_delivery(hub.id)
-        if delivery.new_state is not None:
-            self._coordinator.async_merge_state(hub.id, delivery.new_state)
+        # Anybody who knows the address can send a delivery without the token.
+        if verified:
+            self._on_change(hub.id)
+            if delivery.new_state is not None:
+                self._coordinator.async_merge_state(hub.id, delivery.new_state)
         self._fetches.async_add_hub(hub.id)
 
     def _find_hub(self, delivery: Delivery) -> Hub | None:
@@ -212,6 +234,11 @@ async def _read_body(request: Request) -> bytes:
         if len(body) > _MAX_BODY:
             raise OperatedResponseError("delivery too long")
     return bytes(body)
+
+
+def _all_match(tokens: list[str], verification_token: str) -> bool:
+    expected = verification_token.encode()
+    return all(hmac.compare_digest(token.encode(errors="replace"), expected) for token in tokens)
 
 
 def _sent_tokens(delivery: Delivery, request: Request) -> list[tuple[str, str]]:

@@ -83,7 +83,7 @@ class OperatedClient:
         """Fetch all hubs of the account. Requires the scope `hubs:read`.
 
         With an earlier list, the request is conditional. If the server reports that nothing
-        changed (304), or sends the same body, the result is the earlier list itself.
+        changed (304), or sends the same body, the result has the same `hubs` as the earlier list.
         """
         etag = earlier.etag if earlier else None
         try:
@@ -94,7 +94,7 @@ class OperatedClient:
             return earlier
         with self._recorded("GET /api/hubs/v1"):
             hub_list = HubList.from_body(body, new_etag, earlier)
-        if hub_list is not earlier:
+        if earlier is None or hub_list.hubs is not earlier.hubs:
             for description in hub_list.malformed:
                 self.evidence.record("GET /api/hubs/v1", description)
             # Some servers send no states in the list at all.

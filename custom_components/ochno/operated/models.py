@@ -18,6 +18,7 @@ from .values import (
     MAX_PORTS,
     Fields,
     boolean,
+    canonical_name,
     decode,
     encode,
     first_text,
@@ -34,6 +35,8 @@ from .values import (
 # Home Assistant enables at most 10,000 entities per config entry.
 _MAX_HUBS: Final = 10_000
 _MAX_MALFORMED: Final = 100
+# Bytes of a value in a delivery.
+_MAX_STATE_VALUE: Final = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,8 +175,21 @@ class Hub:
         )
 
     def with_state(self, changes: dict[str, JSON]) -> Hub:
-        """Return the hub with the changed state keys of a delivery merged in."""
-        return self._merged({}, {}, {"state": changes})
+        """Return the hub with the changed state keys of a delivery merged in.
+
+        Only values of a usual size are merged, and only for keys and ports that the hub reported
+        before.
+        """
+        hub = Fields(decode(self.raw))
+        known = map(canonical_name, _part(hub, hub.object("data"), "state").json)
+        names = set(known)
+        changes = {
+            name: value
+            for name, value in changes.items()
+            if canonical_name(name) in names and len(encode(value)) <= _MAX_STATE_VALUE
+        }
+        merged_hub = self._merged({}, {}, {"state": changes})
+        return merged_hub if len(merged_hub.ports) == len(self.ports) else self
 
     def merged_with(self, newer: Hub) -> Hub:
         """Return the hub with a newer response merged in.
@@ -257,13 +273,14 @@ class HubList:
     def from_body(cls, body: bytes, etag: str | None = None, earlier: Self | None = None) -> Self:
         """Parse `GET /api/hubs/v1`.
 
-        Returns `earlier` itself if the body is unchanged. An unchanged hub is the same object as
-        in `earlier`. Of a duplicate id, the first hub counts. Raises OperatedResponseError if the
-        body is not a list, is too long, or if all items of a non-empty list are malformed.
+        If the body is unchanged, the result has the same `hubs` as `earlier`. An unchanged hub is
+        the same object as in `earlier`. Of a duplicate id, the first hub counts. Raises
+        OperatedResponseError if the body is not a list, is too long, or if all items of a
+        non-empty list are malformed.
         """
         digest = sha256(body).digest()
         if earlier and earlier.digest == digest:
-            return earlier
+            return replace(earlier, etag=etag)
         known = earlier.hubs if earlier else {}
         hubs: dict[str, Hub] = {}
         malformed = set[str]()
