@@ -20,6 +20,13 @@ from .home import Home
 
 type Config = dict[str, Any]
 
+# Home Assistant cannot turn the text of a State or a timedelta into an object again.
+TRIGGER_VARIABLES = """{{ dict(
+    trigger,
+    from_state=trigger.from_state.state,
+    to_state=trigger.to_state.state,
+    **{"for": trigger.for.total_seconds() if trigger.for else none}
+) }}"""
 # Trigger variables that Home Assistant adds to every trigger.
 COMMON_VARIABLES = {"id", "idx", "alias", "platform", "description"}
 
@@ -50,7 +57,7 @@ async def create_automation(
 ) -> Automation:
     """Set up an automation with one trigger and, if given, an additional action."""
     calls = async_mock_service(home.hass, "test", "record")
-    record = {"action": "test.record", "data": {"trigger": "{{ trigger }}"}}
+    record = {"action": "test.record", "data": {"trigger": TRIGGER_VARIABLES}}
     automation = {
         "alias": "Test",
         "mode": "parallel",

@@ -19,7 +19,14 @@ FOCUS = "Focus room"
 WORKSHOP = "Workshop"
 IN_USE = ("binary_sensor", FOCUS, "in_use")
 PORT_2 = ("binary_sensor", FOCUS, "port_2_connected")
-CONDITIONS = ("hub_online", "laptop_connected", "port_active", "room_in_use")
+CONDITIONS = (
+    "hub_offline",
+    "hub_online",
+    "laptop_connected",
+    "port_active",
+    "room_free",
+    "room_in_use",
+)
 
 
 async def test_conditions_follow_state_of_hub(home: Home, entry: ConfigEntry) -> None:
@@ -179,7 +186,7 @@ async def test_condition_without_account_does_not_pass(home: Home) -> None:
     check_conditions = await create_condition_automations(
         home, *(condition_config(key, {"area_id": "x"}, behavior="all") for key in CONDITIONS)
     )
-    assert await check_conditions() == [False] * 4
+    assert await check_conditions() == [False] * len(CONDITIONS)
 
 
 @pytest.mark.parametrize("access", ["read", "control"])

@@ -41,10 +41,15 @@ class Room:
         None if no hub reports one, and a hub is offline or does not report it: the room may be
         in use.
         """
-        values = {hub.snapshot.current.get("in_use") for hub in self.hubs}
-        if True in values:
-            return True
-        return None if None in values else False
+        return any_known(hub.snapshot.current.get("in_use") for hub in self.hubs)
+
+
+def any_known(values: Iterable[bool | int | None]) -> bool | None:
+    """Return whether a value is true; None if none is, and one is unknown."""
+    found = set(values)
+    if any(found):
+        return True
+    return None if None in found else False
 
 
 @callback
