@@ -43,6 +43,11 @@ class Automation:
         self.calls.clear()
         return [{key: run[key] for key in run.keys() - COMMON_VARIABLES} for run in runs]
 
+    @property
+    def descriptions(self) -> list[str]:
+        """The description of the trigger of each run since the last call of a `pop` method."""
+        return [call.data["trigger"]["description"] for call in self.calls]
+
     def pop_ports(self) -> list[int | None]:
         """Return the variable `port` of each run since the last call."""
         return [variables["port"] for variables in self.pop_trigger_variables()]
