@@ -64,6 +64,7 @@ async def create_automation(
     calls = async_mock_service(home.hass, "test", "record")
     record = {"action": "test.record", "data": {"trigger": TRIGGER_VARIABLES}}
     automation = {
+        "id": "test",
         "alias": "Test",
         "mode": "parallel",
         "triggers": [{"trigger": f"ochno.{trigger}", "target": target, "options": options}],

@@ -11,7 +11,7 @@ from homeassistant.helpers import (
     floor_registry as fr,
 )
 
-from .automation import create_automation
+from .automation import Config, create_automation
 from .home import HUBS_PATH, Home
 from .simulator import Fault
 
@@ -206,11 +206,11 @@ async def test_hub_in_use_that_leaves_or_joins_room_does_not_fire(
 async def test_target_with_one_hub_of_room_ignores_its_other_hubs(
     home: Home, room: str, kind: str
 ) -> None:
-    target = {
+    targets: dict[str, Config] = {
         "device": {"device_id": device_id(home, FOCUS)},
         "entity": {"entity_id": home.entity_id("binary_sensor", FOCUS, "in_use")},
-    }[kind]
-    automation = await create_automation(home, "room_free", target)
+    }
+    automation = await create_automation(home, "room_free", targets[kind])
     await plug(home, WORKSHOP)
     await plug(home, FOCUS)
     await unplug(home, FOCUS)

@@ -4,6 +4,7 @@ import probatio
 import pytest
 
 from custom_components.ochno.condition import CONDITIONS
+from custom_components.ochno.target import TargetConfigMixin
 from custom_components.ochno.trigger import TRIGGERS
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.helpers import (
@@ -44,6 +45,7 @@ def exclude(monkeypatch: pytest.MonkeyPatch) -> None:
         schema = getattr(module, name).extend({probatio.Optional("target"): fields})
         monkeypatch.setattr(module, name, schema)
     for cls in (*TRIGGERS.values(), *CONDITIONS.values()):
+        assert issubclass(cls, TargetConfigMixin)
         schema = cls._schema.extend({probatio.Required("target"): fields})
         monkeypatch.setattr(cls, "_schema", schema)
 

@@ -87,14 +87,9 @@ class HubTrigger(TargetConfigMixin, Trigger):
         """Return an event for a change of the value with the first key."""
         key = entity_keys[0]
         entity = async_hub_entity(self._hass, snapshot.hub.id, key)
-        from_state = to_state = None
-        if entity is not None:
-            from_state = State(entity.entity_id, _state_text(snapshot.previous[key]))
-            to_state = State(entity.entity_id, _state_text(snapshot.current[key]))
-            # A disabled entity has no state. An enabled one may have a newer one.
-            state = self._hass.states.get(entity.entity_id)
-            if state is not None and state.state == to_state.state:
-                to_state = state
+        from_state, to_state = (
+            self._states(entity.entity_id, snapshot, key) if entity else (None,) * 2
+        )
         return HubEvent(
             snapshot=snapshot,
             entity_keys=entity_keys,
@@ -104,6 +99,15 @@ class HubTrigger(TargetConfigMixin, Trigger):
             from_state=from_state,
             to_state=to_state,
         )
+
+    def _states(self, entity_id: str, snapshot: HubSnapshot, key: str) -> tuple[State, State]:
+        """Return the states of an entity before and after an update, also if it is disabled."""
+        before, now = (_state_text(values[key]) for values in (snapshot.previous, snapshot.current))
+        state = self._hass.states.get(entity_id)
+        # The entity may have a newer state already.
+        if state is None or state.state != now:
+            state = State(entity_id, now)
+        return State(entity_id, before), state
 
     def _run(
         self,

@@ -165,8 +165,7 @@ class HubStateTrigger(HubTrigger):
         matched_before, matched = group.matched, self._check_waiting(group)
         group.matched = matched is True
         if event is not None and (matched_before or not matched):
-            reason = "unknown" if matched is None else "not_first" if matched else "not_all"
-            self._report_group(reason, event, group)
+            self._report_others(event, group, matched)
         if matched is None:
             return
         event, group.cause = group.cause, None
@@ -196,7 +195,7 @@ class HubStateTrigger(HubTrigger):
         group.stop_timer()
         if (event := group.waiting) is not None:
             group.waiting = None
-            self._report_group(reason, event, group)
+            self._report(reason, event.context, hub=event.snapshot.hub.name)
 
     def _start_timer(self, group: _Group) -> None:
         @callback
@@ -210,10 +209,20 @@ class HubStateTrigger(HubTrigger):
     def _fire(self, group: _Group, event: HubEvent) -> None:
         self._run_room(event, *group.hubs[event.snapshot.hub.id])
 
-    def _report_group(self, reason: str, event: HubEvent, group: _Group) -> None:
-        """Report why a change did not fire, with the rooms or hubs that do not match."""
-        others = [room.name for room in group.rooms if self._matches(room) is not True]
-        self._report(reason, event.context, hub=event.snapshot.hub.name, not_matching=others)
+    def _report_others(self, event: HubEvent, group: _Group, matched: bool | None) -> None:
+        """Report the other hubs of a group because of which a change did not fire."""
+        if matched is None:
+            reason, value = "unknown", None
+        elif matched:
+            reason, value = "not_first", self._value
+        else:
+            reason, value = "not_all", not self._value
+        others = [
+            hub.name
+            for hub_id, (_, hub) in group.hubs.items()
+            if hub_id != event.snapshot.hub.id and hub.snapshot.current.get(self._key) is value
+        ]
+        self._report(reason, event.context, hub=event.snapshot.hub.name, others=others)
 
     def _matches(self, room: Room) -> bool | None:
         """Return whether the state of a room is the one to wait for; None if unknown."""
