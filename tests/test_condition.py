@@ -3,8 +3,11 @@
 import pytest
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
+from custom_components.ochno.history import SIGNAL_HUBS_UPDATED
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.dispatcher import DATA_DISPATCHER
+from homeassistant.setup import async_setup_component
 
 from .automation import (
     Config,
@@ -330,6 +333,20 @@ async def test_condition_with_for_counts_time_before_automation_was_loaded(
         condition_config("room_in_use", area_target_config(home, FOCUS), **{"for": 600}),
     )
     assert await check_conditions() == [True, False]
+
+
+async def test_condition_with_for_in_editor_is_tested_and_released(
+    home: Home, entry: ConfigEntry, hass_ws_client: WebSocketGenerator
+) -> None:
+    await home.advance_time(310)
+    await async_setup_component(home.hass, "automation", {})
+    client = await hass_ws_client(home.hass)
+    listeners = len(home.hass.data[DATA_DISPATCHER][SIGNAL_HUBS_UPDATED])
+    for seconds, expected in ((300, True), (600, False)):
+        config = condition_config("room_free", area_target_config(home, FOCUS), **{"for": seconds})
+        await client.send_json_auto_id({"type": "test_condition", "condition": config})
+        assert (await client.receive_json())["result"] == {"result": expected}
+    assert len(home.hass.data[DATA_DISPATCHER][SIGNAL_HUBS_UPDATED]) == listeners
 
 
 async def test_room_in_use_with_for_continues_when_other_hub_takes_over(

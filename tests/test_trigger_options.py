@@ -151,6 +151,41 @@ async def test_room_with_hub_in_use_that_joins_during_for_does_not_become_free(
     assert automation.pop_hubs() == [WORKSHOP]
 
 
+async def test_registry_change_of_other_hub_during_for_does_not_cancel(
+    home: Home, entry: ConfigEntry
+) -> None:
+    target = area_target_config(home, FOCUS, WORKSHOP)
+    automation = await create_automation(home, "room_free", target, **FOR_5_MINUTES)
+    for hub in (FOCUS, WORKSHOP):
+        home.simulator.hub(hub).plug(2)
+    await home.poll()
+    home.simulator.hub(FOCUS).unplug(2)
+    await home.poll()
+    workshop = home.device(WORKSHOP)
+    assert workshop is not None
+    dr.async_get(home.hass).async_update_device(workshop.id, name_by_user="Den")
+    await home.advance_time(310)
+    assert automation.pop_hubs() == [FOCUS]
+
+
+async def test_trigger_in_editor_is_shown_when_it_fires(
+    home: Home, entry: ConfigEntry, hass_ws_client: WebSocketGenerator
+) -> None:
+    trigger = {
+        "trigger": "ochno.active_port_changed",
+        "target": area_target_config(home, FOCUS),
+        "options": {"port": 2},
+    }
+    client = await hass_ws_client(home.hass)
+    await client.send_json_auto_id({"type": "subscribe_trigger", "trigger": trigger})
+    assert (await client.receive_json())["success"]
+    for port in (3, 2):
+        home.simulator.hub(FOCUS).set_active(port)
+        await home.poll()
+    variables = (await client.receive_json())["event"]["variables"]["trigger"]
+    assert (variables["from_port"], variables["to_state"]["state"]) == (3, "2")
+
+
 async def test_hub_removed_during_for_does_not_fire(home: Home, entry: ConfigEntry) -> None:
     target = target_config(home, "area", *IN_USE)
     automation = await create_automation(home, "hub_too_hot", target, **FOR_5_MINUTES)

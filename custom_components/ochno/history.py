@@ -48,7 +48,6 @@ class HubSnapshot:
         )
 
 
-# The snapshots of the updated hubs; empty after the history of an account was deleted.
 SIGNAL_HUBS_UPDATED: Final[SignalType[list[HubSnapshot]]] = SignalType(f"{DOMAIN}_hubs_updated")
 # By entry id and hub id. Kept during a reload, so that no change is missed.
 _SNAPSHOTS: Final[HassKey[dict[str, dict[str, HubSnapshot]]]] = HassKey(f"{DOMAIN}_snapshots")
@@ -98,7 +97,6 @@ def async_hub_snapshots(hass: HomeAssistant) -> list[HubSnapshot]:
 def async_remove_history(hass: HomeAssistant, entry_id: str) -> None:
     """Delete the snapshots of an entry that is removed."""
     hass.data.get(_SNAPSHOTS, {}).pop(entry_id, None)
-    async_dispatcher_send(hass, SIGNAL_HUBS_UPDATED, [])
 
 
 def _snapshot(

@@ -1,6 +1,6 @@
 """Base of the triggers for a state of hubs or rooms, with the options `behavior` and `for`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, override
@@ -103,9 +103,12 @@ class HubStateTrigger(HubTrigger):
 
         return detach
 
-    def _find_rooms(self, target: HubTarget) -> dict[str, Room]:
-        """Return the targeted rooms, or each targeted hub as a room of its own, by id."""
-        return target.hubs(self._key)
+    def _find_rooms(self, target: HubTarget, hub_ids: Set[str] | None) -> dict[str, Room]:
+        """Return the targeted rooms, or each targeted hub as a room of its own, by id.
+
+        With `hub_ids`, only those with one of these hubs.
+        """
+        return target.hubs(self._key, hub_ids)
 
     def _is_cause(self, snapshot: HubSnapshot) -> bool:
         """Return whether the value of a hub changed to the one that the trigger waits for."""
@@ -115,22 +118,20 @@ class HubStateTrigger(HubTrigger):
         """Run the action for a change of a hub in a room."""
         self._run(event, hub.device)
 
-    def _find_groups(self) -> dict[str, list[Room]]:
-        rooms = self._find_rooms(HubTarget(self._hass, self._target))
+    def _find_groups(self, hub_ids: Set[str] | None = None) -> dict[str, list[Room]]:
+        target = HubTarget(self._hass, self._target)
         if self._behavior == BEHAVIOR_EACH:
+            rooms = self._find_rooms(target, hub_ids)
             return {room_id: [room] for room_id, room in rooms.items()}
-        return {self._behavior: list(rooms.values())}
+        return {self._behavior: list(self._find_rooms(target, None).values())}
 
     @callback
     @override
     def _handle_update(self, snapshots: Sequence[HubSnapshot]) -> None:
-        # Without snapshots, the history of an account was deleted.
-        if snapshots and not any(self._key in snapshot.changed for snapshot in snapshots):
+        if not any(self._key in snapshot.changed for snapshot in snapshots):
             return
         updated = {snapshot.hub.id: snapshot for snapshot in snapshots}
-        found = self._find_groups()
-        self._drop_groups_except(found)
-        for group_id, rooms in found.items():
+        for group_id, rooms in self._find_groups(updated.keys()).items():
             group = self._groups.setdefault(group_id, _Group())
             known_ids, group.rooms = group.hubs.keys(), rooms
             if group.hubs.keys() != known_ids:
@@ -144,15 +145,10 @@ class HubStateTrigger(HubTrigger):
         if not any(group.waiting for group in self._groups.values()):
             return
         found = self._find_groups()
-        self._drop_groups_except(found)
         for group_id, group in self._groups.items():
             if group.waiting is not None:
-                group.rooms = found[group_id]
+                group.rooms = found.get(group_id, [])
                 group.matched = self._check_waiting(group) is True
-
-    def _drop_groups_except(self, found: Iterable[str]) -> None:
-        for group_id in self._groups.keys() - set(found):
-            self._stop_waiting(self._groups.pop(group_id), "left_target")
 
     def _update_group(self, group: _Group, updated: dict[str, HubSnapshot]) -> None:
         """Update the state of a group, and fire if it changed to a match."""
@@ -171,8 +167,7 @@ class HubStateTrigger(HubTrigger):
         event, group.cause = group.cause, None
         if matched and not matched_before and event is not None:
             if self._options.get(CONF_FOR):
-                group.waiting = event
-                self._start_timer(group)
+                self._start_timer(group, event)
             else:
                 self._fire(group, event)
 
@@ -188,7 +183,7 @@ class HubStateTrigger(HubTrigger):
         elif matched is None:
             group.stop_timer()
         elif group.cancel_timer is None:
-            self._start_timer(group)
+            self._start_timer(group, event)
         return matched
 
     def _stop_waiting(self, group: _Group, reason: str) -> None:
@@ -197,13 +192,13 @@ class HubStateTrigger(HubTrigger):
             group.waiting = None
             self._report(reason, event.context, hub=event.snapshot.hub.name)
 
-    def _start_timer(self, group: _Group) -> None:
+    def _start_timer(self, group: _Group, event: HubEvent) -> None:
         @callback
         def handle_timer(_now: datetime) -> None:
-            event, group.waiting, group.cancel_timer = group.waiting, None, None
-            if event is not None:
-                self._fire(group, event)
+            group.waiting = group.cancel_timer = None
+            self._fire(group, event)
 
+        group.waiting = event
         group.cancel_timer = async_call_later(self._hass, self._options[CONF_FOR], handle_timer)
 
     def _fire(self, group: _Group, event: HubEvent) -> None:

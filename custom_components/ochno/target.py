@@ -1,6 +1,6 @@
 """Targets of triggers and conditions: the hubs and entities that an automation refers to."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import Any, ClassVar, Final
 
@@ -134,6 +134,7 @@ class HubTarget:
 
     def __init__(self, hass: HomeAssistant, config: ConfigType) -> None:
         self._hass = hass
+        self._known_devices: dict[tuple[str, str], list[dr.DeviceEntry]] = {}
         self._included = _Selection(hass, config)
         self._excluded = _Selection(hass, config.get(CONF_EXCLUDE, {}))
 
@@ -171,21 +172,27 @@ class HubTarget:
             return False
         return any(self._excluded.selects(self._entity(snapshot, key), devices) for key in keys)
 
-    def hubs(self, key: str) -> dict[str, Room]:
-        """Return the hubs with an included entity, each as a room of its own, by device id."""
+    def hubs(self, key: str, hub_ids: Set[str] | None = None) -> dict[str, Room]:
+        """Return the hubs with an included entity, each as a room of its own, by device id.
+
+        With `hub_ids`, only the hubs in rooms with one of these.
+        """
         return {
             hub.device.id: replace(room, name=hub.name, hubs=(hub,))
-            for room in self.rooms(key).values()
+            for room in self.rooms(key, hub_ids).values()
             for hub in room.hubs
         }
 
-    def rooms(self, key: str) -> dict[str, Room]:
+    def rooms(self, key: str, hub_ids: Set[str] | None = None) -> dict[str, Room]:
         """Return the rooms with an included entity, by the id of the area or of the device.
 
-        They have only the hubs that the target includes.
+        They have only the hubs that the target includes. With `hub_ids`, only the rooms with one
+        of these hubs.
         """
         rooms = {}
         for room in async_rooms(self._hass):
+            if hub_ids is not None and hub_ids.isdisjoint(hub.snapshot.hub.id for hub in room.hubs):
+                continue
             hubs = tuple(hub for hub in room.hubs if self.includes(hub.snapshot, key))
             if hubs:
                 room_id = room.area.id if room.area else hubs[0].device.id
@@ -194,6 +201,12 @@ class HubTarget:
 
     def _devices(self, snapshot: HubSnapshot) -> list[dr.DeviceEntry]:
         """Return the devices of the hub and of its account; empty if the hub's is disabled."""
+        key = (snapshot.entry_id, snapshot.hub.id)
+        if (devices := self._known_devices.get(key)) is None:
+            devices = self._known_devices[key] = self._find_devices(snapshot)
+        return devices
+
+    def _find_devices(self, snapshot: HubSnapshot) -> list[dr.DeviceEntry]:
         device = snapshot.device(self._hass)
         if device is None or device.disabled:
             return []

@@ -1,7 +1,7 @@
 """Triggers for hubs and rooms."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import ClassVar, override
 
 import probatio
@@ -120,8 +120,8 @@ class RoomTrigger(HubStateTrigger):
     _key = "in_use"
 
     @override
-    def _find_rooms(self, target: HubTarget) -> dict[str, Room]:
-        return target.rooms(self._key)
+    def _find_rooms(self, target: HubTarget, hub_ids: Set[str] | None) -> dict[str, Room]:
+        return target.rooms(self._key, hub_ids)
 
     @override
     def _is_cause(self, snapshot: HubSnapshot) -> bool:
