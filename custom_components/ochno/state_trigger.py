@@ -177,20 +177,19 @@ class HubStateTrigger(HubTrigger):
         if (event := group.waiting) is None:
             return matched
         if event.snapshot.hub.id not in group.hubs:
-            self._stop_waiting(group, "left_target")
+            self._stop_waiting(group, event, "left_target")
         elif matched is False:
-            self._stop_waiting(group, "changed")
+            self._stop_waiting(group, event, "changed")
         elif matched is None:
             group.stop_timer()
         elif group.cancel_timer is None:
             self._start_timer(group, event)
         return matched
 
-    def _stop_waiting(self, group: _Group, reason: str) -> None:
+    def _stop_waiting(self, group: _Group, event: HubEvent, reason: str) -> None:
         group.stop_timer()
-        if (event := group.waiting) is not None:
-            group.waiting = None
-            self._report(reason, event.context, hub=event.snapshot.hub.name)
+        group.waiting = None
+        self._report(reason, event.context, hub=event.snapshot.hub.name)
 
     def _start_timer(self, group: _Group, event: HubEvent) -> None:
         @callback
