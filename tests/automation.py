@@ -20,6 +20,13 @@ from .home import Home
 
 type Config = dict[str, Any]
 
+# Home Assistant cannot turn the text of a State or a timedelta into an object again.
+TRIGGER_VARIABLES = """{{ dict(
+    trigger,
+    from_state=trigger.from_state.state,
+    to_state=trigger.to_state.state,
+    **{"for": trigger.for.total_seconds() if trigger.for else none}
+) }}"""
 # Trigger variables that Home Assistant adds to every trigger.
 COMMON_VARIABLES = {"id", "idx", "alias", "platform", "description"}
 
@@ -36,6 +43,11 @@ class Automation:
         self.calls.clear()
         return [{key: run[key] for key in run.keys() - COMMON_VARIABLES} for run in runs]
 
+    @property
+    def descriptions(self) -> list[str]:
+        """The description of the trigger of each run since the last call of a `pop` method."""
+        return [call.data["trigger"]["description"] for call in self.calls]
+
     def pop_ports(self) -> list[int | None]:
         """Return the variable `port` of each run since the last call."""
         return [variables["port"] for variables in self.pop_trigger_variables()]
@@ -50,8 +62,9 @@ async def create_automation(
 ) -> Automation:
     """Set up an automation with one trigger and, if given, an additional action."""
     calls = async_mock_service(home.hass, "test", "record")
-    record = {"action": "test.record", "data": {"trigger": "{{ trigger }}"}}
+    record = {"action": "test.record", "data": {"trigger": TRIGGER_VARIABLES}}
     automation = {
+        "id": "test",
         "alias": "Test",
         "mode": "parallel",
         "triggers": [{"trigger": f"ochno.{trigger}", "target": target, "options": options}],

@@ -41,7 +41,7 @@ SAME_AS_ENGLISH: dict[str, set[str]] = {
     "fi": set(),
     "fr": {"Options", "Port", "Port {port}"},
     "nb": {"Port", "Port {port}", "Server"},
-    "nl": {"Hub is online", "Hubs offline", "Hubs online", "Server"},
+    "nl": {"Hub is offline", "Hub is online", "Hubs offline", "Hubs online", "Server"},
     "sv": {"Server"},
 }
 # How the texts name the custom integration at Ochno. Home Assistant's integrations are others.
@@ -311,7 +311,10 @@ def test_triggers_and_conditions_with_fields_are_translated(kind: str, keys: Key
         texts = EN[kind][key].get("fields", {})
         assert EN[kind][key].keys() - {"fields"} == {"name", "description"}, key
         assert fields.keys() == texts.keys(), key
-        assert all(text.keys() == {"name", "description"} for text in texts.values()), key
+        for field, text in texts.items():
+            # As in Home Assistant, the fields that many triggers and conditions have.
+            common = field in ("behavior", "for")
+            assert text.keys() == ({"name"} if common else {"name", "description"}), key
         integrations = {entity["integration"] for entity in description["target"]["entity"]}
         assert integrations == {DOMAIN}, key
         for field in fields.values():

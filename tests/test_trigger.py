@@ -33,21 +33,23 @@ def set_online(hub: SimHub) -> None:
     hub.online = True
 
 
+ON = {"from_state": "off", "to_state": "on"}
+OFF = {"from_state": "on", "to_state": "off"}
 # Trigger, change that fires it, additional trigger variables, entity in the trigger variables.
 TRIGGER_CASES: list[tuple[str, HubChange, Config, EntityKey]] = [
-    ("laptop_plugged_in", lambda hub: hub.plug(2), {"port": 2}, PORT_2),
-    ("laptop_unplugged", lambda hub: hub.unplug(2), {"port": 2}, PORT_2),
+    ("laptop_plugged_in", lambda hub: hub.plug(2), {**ON, "port": 2}, PORT_2),
+    ("laptop_unplugged", lambda hub: hub.unplug(2), {**OFF, "port": 2}, PORT_2),
     (
         "active_port_changed",
         lambda hub: hub.set_active(3),
-        {"port": 3, "from_port": None},
+        {"from_state": "none", "to_state": "3", "port": 3, "from_port": None},
         ACTIVE_PORT,
     ),
-    ("room_in_use", lambda hub: hub.plug(2), {}, IN_USE),
-    ("room_free", lambda hub: hub.unplug(2), {}, IN_USE),
-    ("hub_went_offline", set_offline, {}, CONNECTIVITY),
-    ("hub_came_back", set_online, {}, CONNECTIVITY),
-    ("hub_too_hot", lambda hub: hub.set_overheated(True), {}, OVERHEATING),
+    ("room_in_use", lambda hub: hub.plug(2), ON, IN_USE),
+    ("room_free", lambda hub: hub.unplug(2), OFF, IN_USE),
+    ("hub_went_offline", set_offline, OFF, CONNECTIVITY),
+    ("hub_came_back", set_online, ON, CONNECTIVITY),
+    ("hub_too_hot", lambda hub: hub.set_overheated(True), ON, OVERHEATING),
 ]
 TRIGGER_CHANGES = {trigger: change for trigger, change, *_ in TRIGGER_CASES}
 
@@ -81,6 +83,7 @@ async def test_trigger_fires_once_with_variables(
     assert automation.pop_trigger_variables() == []
     change(hub)
     await home.poll()
+    room = {"hubs": [FOCUS], "device_ids": [device.id]} if trigger.startswith("room") else {}
     assert automation.pop_trigger_variables() == [
         {
             "hub": FOCUS,
@@ -88,7 +91,9 @@ async def test_trigger_fires_once_with_variables(
             "area_id": device.area_id,
             "area": FOCUS,
             "entity_id": home.entity_id(*entity),
+            "for": None,
             **variables,
+            **room,
         }
     ]
     await home.poll()
@@ -412,7 +417,8 @@ async def test_automation_editor_offers_triggers_for_hub(
         ("active_port_changed", {"area_id": "x"}, {"port": 0}, "value must be one of ['1', '10'"),
         ("active_port_changed", {"area_id": "x"}, {"port": "x"}, "value must be one of ['1', '10'"),
         ("room_free", {"area_id": "x"}, {"for": "x"}, "options.for"),
-        ("hub_too_hot", {"area_id": "x"}, {"for": 5}, "options.for"),
+        ("laptop_plugged_in", {"area_id": "x"}, {"for": 5}, "options.for"),
+        ("room_free", {"area_id": "x"}, {"behavior": "most"}, "options.behavior"),
         ("hub_too_hot", {}, {}, "['entity_id', 'device_id', "),
         ("door_opened", {"area_id": "x"}, {}, "Invalid trigger 'ochno.door_opened' specified"),
     ],
@@ -421,6 +427,7 @@ async def test_automation_editor_offers_triggers_for_hub(
         "port_not_a_number",
         "for_not_a_duration",
         "for_not_supported",
+        "behavior_unknown",
         "target_missing",
         "trigger_unknown",
     ],

@@ -69,6 +69,10 @@ class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
     @override
     def _handle_coordinator_update(self) -> None:
         if self._hub_id in self.coordinator.devices:
+            # A command to one entity also changes the others that show the active port.
+            context = self._control.command_context(self._hub_id)
+            if context is not None and self.entity_description.access is Access.CONTROL:
+                self.async_set_context(context)
             super()._handle_coordinator_update()
         else:
             # The hub moved to another account, which adds this entity again.

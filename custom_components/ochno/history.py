@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+import time
 from typing import Final
 
 from homeassistant.core import HomeAssistant, callback
@@ -24,13 +25,17 @@ class HubSnapshot:
 
     `current` has the values of this update. An offline hub has only `connectivity`. A hub has no
     values while it is not in the account, the account is unavailable, or the entry is not loaded.
-    `previous` has, for each key, the last known value before this update.
+    `previous` has, for each key, the last known value before this update. `changed` are the keys
+    whose values differ from the last update, also those that became known or unknown. `since` is
+    the monotonic time from which each value of `current` has been the same without interruption.
     """
 
     entry_id: str
     hub: Hub
     previous: HubValues
     current: HubValues
+    changed: frozenset[str]
+    since: Mapping[str, float]
 
     def changed_to(self, key: str, value: bool) -> bool:
         """Return whether a boolean changed to `value`. False if the earlier value is unknown."""
@@ -62,12 +67,7 @@ def async_start_history(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
             before = snapshots.get(hub_id)
             if (known_hub := hub or (before.hub if before else None)) is None:
                 continue
-            snapshots[hub_id] = HubSnapshot(
-                entry_id=entry.entry_id,
-                hub=known_hub,
-                previous={**before.previous, **before.current} if before else {},
-                current=_values(hub) if hub else {},
-            )
+            snapshots[hub_id] = _snapshot(entry.entry_id, known_hub, before, hub)
             updated.append(snapshots[hub_id])
             if hub is None and hub_id not in coordinator.devices:
                 del snapshots[hub_id]
@@ -97,6 +97,26 @@ def async_hub_snapshots(hass: HomeAssistant) -> list[HubSnapshot]:
 def async_remove_history(hass: HomeAssistant, entry_id: str) -> None:
     """Delete the snapshots of an entry that is removed."""
     hass.data.get(_SNAPSHOTS, {}).pop(entry_id, None)
+
+
+def _snapshot(
+    entry_id: str, known_hub: Hub, before: HubSnapshot | None, hub: Hub | None
+) -> HubSnapshot:
+    """Return the next snapshot. `hub` is None if the hub has no values."""
+    current = _values(hub) if hub else {}
+    last = before.current if before else {}
+    changed = frozenset(
+        key for key in last.keys() | current.keys() if last.get(key) != current.get(key)
+    )
+    now = time.monotonic()
+    return HubSnapshot(
+        entry_id=entry_id,
+        hub=known_hub,
+        previous={**before.previous, **last} if before else {},
+        current=current,
+        changed=changed,
+        since={key: before.since[key] if before and key not in changed else now for key in current},
+    )
 
 
 def _values(hub: Hub) -> HubValues:

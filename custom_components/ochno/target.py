@@ -1,6 +1,7 @@
 """Targets of triggers and conditions: the hubs and entities that an automation refers to."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence, Set
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 import probatio
@@ -12,28 +13,37 @@ from homeassistant.const import (
     ATTR_FLOOR_ID,
     ATTR_LABEL_ID,
     CONF_EXCLUDE,
-    CONF_OPTIONS,
     CONF_TARGET,
 )
-from homeassistant.core import HomeAssistant
-from homeassistant.helpers import config_validation as cv, entity_registry as er
-from homeassistant.helpers.target import (
-    SelectedEntities,
-    TargetSelection,
-    async_extract_referenced_entity_ids,
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import (
+    area_registry as ar,
+    config_validation as cv,
+    device_registry as dr,
+    entity_registry as er,
 )
+from homeassistant.helpers.target import TargetSelection
 from homeassistant.helpers.typing import ConfigType
 
 from .const import DOMAIN
 from .entity import NO_PORT
 from .history import HubSnapshot
 from .operated.values import MAX_PORTS
+from .rooms import Room, async_rooms
 
 type OptionsSchema = dict[probatio.Marker, Any]
 
 CONF_PORT: Final = "port"
 _PORTS: Final = [str(number) for number in range(1, MAX_PORTS + 1)]
-_TARGETS: Final = (ATTR_ENTITY_ID, ATTR_DEVICE_ID, ATTR_AREA_ID, ATTR_FLOOR_ID, ATTR_LABEL_ID)
+_PLATFORMS: Final = ("binary_sensor", "select", "sensor", "switch")
+_HAS_TARGET: Final = probatio.Schema(
+    {
+        probatio.Required(CONF_TARGET): cv.has_at_least_one_key(
+            ATTR_ENTITY_ID, ATTR_DEVICE_ID, ATTR_AREA_ID, ATTR_FLOOR_ID, ATTR_LABEL_ID
+        )
+    },
+    extra=probatio.ALLOW_EXTRA,
+)
 
 
 def _port_option(ports: list[str]) -> OptionsSchema:
@@ -47,19 +57,12 @@ PORT_OR_NONE_OPTION: Final = _port_option([NO_PORT, *_PORTS])
 class TargetConfigMixin:
     """Mixin that validates the target and the options of a trigger or condition."""
 
-    _options_schema: ClassVar[OptionsSchema] = {}
+    _schema: ClassVar[probatio.Schema]
 
     @classmethod
     async def async_validate_config(cls, hass: HomeAssistant, config: ConfigType) -> ConfigType:
         """Validate the configuration."""
-        target = probatio.All(cv.TARGET_FIELDS, cv.has_at_least_one_key(*_TARGETS))
-        schema = probatio.Schema(
-            {
-                probatio.Required(CONF_TARGET): target,
-                probatio.Required(CONF_OPTIONS, default={}): cls._options_schema,
-            }
-        )
-        validated: ConfigType = schema(config)
+        validated: ConfigType = _HAS_TARGET(cls._schema(config))
         return validated
 
 
@@ -75,47 +78,142 @@ def active_port_keys(number: int) -> tuple[str, str]:
     return f"port_{number}", f"port_{number}_active"
 
 
-class HubTarget:
-    """Resolved target of one trigger or condition.
+@callback
+def async_hub_entity(hass: HomeAssistant, hub_id: str, key: str) -> er.RegistryEntry | None:
+    """Return the registered entity of a hub by its key; None if there is none."""
+    registry = er.async_get(hass)
+    for platform in _PLATFORMS:
+        if entity_id := registry.async_get_entity_id(platform, DOMAIN, f"{hub_id}_{key}"):
+            return registry.async_get(entity_id)
+    return None
 
-    An automation can refer to single entities or to a whole hub. A whole hub is selected through
-    its device, or through the area, floor or label of the device. Then its disabled and hidden
-    entities count too.
+
+class _Selection:
+    """The included or the excluded part of a target.
+
+    Home Assistant's own function leaves out hidden and disabled entities, and does not know that
+    the device of an account stands for its hubs.
+    """
+
+    def __init__(self, hass: HomeAssistant, config: ConfigType) -> None:
+        self._areas = ar.async_get(hass)
+        self._ids = TargetSelection(config)
+        self.empty = not self._ids.has_any_target
+
+    def names(self, entity: er.RegistryEntry | None) -> bool:
+        """Return whether an entity is selected by its entity id."""
+        return entity is not None and entity.entity_id in self._ids.entity_ids
+
+    def selects(self, entity: er.RegistryEntry | None, devices: Sequence[dr.DeviceEntry]) -> bool:
+        """Return whether an entity is selected, also through its device, area, floor or label.
+
+        `devices` are the device of the hub and the device of the account. `entity` is None if it is
+        not registered.
+        """
+        ids = self._ids
+        area_id = devices[0].area_id
+        if entity is not None:
+            if self.names(entity) or entity.labels & ids.label_ids:
+                return True
+            area_id = entity.area_id or area_id
+        if any(device.id in ids.device_ids or device.labels & ids.label_ids for device in devices):
+            return True
+        area = self._areas.async_get_area(area_id) if area_id else None
+        return area is not None and bool(
+            area.id in ids.area_ids or area.floor_id in ids.floor_ids or area.labels & ids.label_ids
+        )
+
+
+class HubTarget:
+    """Target of one trigger or condition.
+
+    An automation can refer to single entities or to whole hubs. A hub is selected through its
+    device, the device of its account, or the area, floor or label of its device. Then its disabled
+    and hidden entities count too. What is excluded never counts.
     """
 
     def __init__(self, hass: HomeAssistant, config: ConfigType) -> None:
         self._hass = hass
-        included = _select(hass, config)
-        excluded = _select(hass, config.get(CONF_EXCLUDE, {}))
-        self._device_ids = included.referenced_devices
-        self._direct = _unique_ids(hass, included.referenced)
-        self._included = self._direct | _unique_ids(hass, included.indirectly_referenced)
-        self._excluded = _unique_ids(hass, excluded.referenced | excluded.indirectly_referenced)
+        self._known_devices: dict[tuple[str, str], list[dr.DeviceEntry]] = {}
+        self._included = _Selection(hass, config)
+        self._excluded = _Selection(hass, config.get(CONF_EXCLUDE, {}))
 
-    def includes(self, snapshot: HubSnapshot, *keys: str, direct_keys: Iterable[str] = ()) -> bool:
+    def includes(
+        self,
+        snapshot: HubSnapshot,
+        *keys: str,
+        summary_keys: Sequence[str] = (),
+        other_keys: Sequence[str] = (),
+    ) -> bool:
         """Return whether the target includes one of a hub's entities, given by their keys.
 
-        `direct_keys` only count if the target names these entities directly. The same applies to
-        the key of the room system's port, because no laptop is connected there.
+        If one of `keys` is excluded, the others do not count. `summary_keys` are entities that
+        stand for `keys` if the target names or excludes them, for example *In use* for each laptop.
+        `other_keys` only count for themselves. The port of the room system counts only if the
+        target names its entity, because no laptop is connected there.
         """
-        device = snapshot.device(self._hass)
-        if device is not None and device.disabled:
+        if not (devices := self._devices(snapshot)) or self.excludes(
+            snapshot, *keys, *summary_keys
+        ):
             return False
-        unique_ids = {f"{snapshot.hub.id}_{key}" for key in keys}
-        if not self._direct.isdisjoint(f"{snapshot.hub.id}_{key}" for key in direct_keys):
+        if any(self._included.names(self._entity(snapshot, key)) for key in summary_keys):
             return True
         if f"port_{snapshot.hub.fixed_port}_connected" in keys:
-            return bool(unique_ids & self._direct)
-        whole_hub = device is not None and device.id in self._device_ids
-        return bool(unique_ids & self._included) or (whole_hub and not unique_ids & self._excluded)
+            return any(self._included.names(self._entity(snapshot, key)) for key in keys)
+        return any(
+            self._included.selects(self._entity(snapshot, key), devices)
+            and not self.excludes(snapshot, key)
+            for key in (*keys, *other_keys)
+        )
 
+    def excludes(self, snapshot: HubSnapshot, *keys: str) -> bool:
+        """Return whether the target excludes one of a hub's entities, given by their keys."""
+        if self._excluded.empty or not (devices := self._devices(snapshot)):
+            return False
+        return any(self._excluded.selects(self._entity(snapshot, key), devices) for key in keys)
 
-def _select(hass: HomeAssistant, config: ConfigType) -> SelectedEntities:
-    return async_extract_referenced_entity_ids(
-        hass, TargetSelection(config), expand_group=False, primary_entities_only=False
-    )
+    def hubs(self, key: str, hub_ids: Set[str] | None = None) -> dict[str, Room]:
+        """Return the hubs with an included entity, each as a room of its own, by device id.
 
+        With `hub_ids`, only the hubs in rooms with one of these.
+        """
+        return {
+            hub.device.id: replace(room, name=hub.name, hubs=(hub,))
+            for room in self.rooms(key, hub_ids).values()
+            for hub in room.hubs
+        }
 
-def _unique_ids(hass: HomeAssistant, entity_ids: Iterable[str]) -> set[str]:
-    entries = map(er.async_get(hass).async_get, entity_ids)
-    return {entry.unique_id for entry in entries if entry and entry.platform == DOMAIN}
+    def rooms(self, key: str, hub_ids: Set[str] | None = None) -> dict[str, Room]:
+        """Return the rooms with an included entity, by the id of the area or of the device.
+
+        They have only the hubs that the target includes. With `hub_ids`, only the rooms with one
+        of these hubs.
+        """
+        rooms = {}
+        for room in async_rooms(self._hass):
+            if hub_ids is not None and hub_ids.isdisjoint(hub.snapshot.hub.id for hub in room.hubs):
+                continue
+            hubs = tuple(hub for hub in room.hubs if self.includes(hub.snapshot, key))
+            if hubs:
+                room_id = room.area.id if room.area else hubs[0].device.id
+                rooms[room_id] = replace(room, hubs=hubs)
+        return rooms
+
+    def _devices(self, snapshot: HubSnapshot) -> list[dr.DeviceEntry]:
+        """Return the devices of the hub and of its account; empty if the hub's is disabled."""
+        key = (snapshot.entry_id, snapshot.hub.id)
+        if (devices := self._known_devices.get(key)) is None:
+            devices = self._known_devices[key] = self._find_devices(snapshot)
+        return devices
+
+    def _find_devices(self, snapshot: HubSnapshot) -> list[dr.DeviceEntry]:
+        device = snapshot.device(self._hass)
+        if device is None or device.disabled:
+            return []
+        account = dr.async_get(self._hass).async_get(
+            device.via_device_id or "", include_child_devices=False, include_composite_devices=False
+        )
+        return [device, account] if account else [device]
+
+    def _entity(self, snapshot: HubSnapshot, key: str) -> er.RegistryEntry | None:
+        return async_hub_entity(self._hass, snapshot.hub.id, key)

@@ -1,119 +1,55 @@
-"""Triggers for hubs."""
+"""Triggers for hubs and rooms."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import ClassVar, Final, override
+from collections.abc import Iterator, Sequence, Set
+from typing import ClassVar, override
 
 import probatio
 
-from homeassistant.const import CONF_FOR
-from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
-from homeassistant.helpers import (
-    area_registry as ar,
-    config_validation as cv,
-    entity_registry as er,
-)
-from homeassistant.helpers.dispatcher import async_dispatcher_connect
-from homeassistant.helpers.event import async_call_later
-from homeassistant.helpers.trigger import (
-    Trigger,
-    TriggerActionRunner,
-    TriggerConfig,
-    TriggerNotTriggeredReporter,
-)
+from homeassistant.const import CONF_OPTIONS
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.trigger import ENTITY_STATE_TRIGGER_SCHEMA, Trigger
 
-from .const import DOMAIN
-from .history import SIGNAL_HUBS_UPDATED, HubSnapshot
-from .target import (
-    PORT_OR_NONE_OPTION,
-    HubTarget,
-    OptionsSchema,
-    TargetConfigMixin,
-    active_port_keys,
-    selected_port,
-)
-
-FOR_OPTION: Final[OptionsSchema] = {probatio.Optional(CONF_FOR): cv.positive_time_period}
+from .history import HubSnapshot
+from .hub_trigger import HubEvent, HubTrigger
+from .rooms import Room, RoomHub
+from .state_trigger import HubStateTrigger
+from .target import PORT_OR_NONE_OPTION, HubTarget, active_port_keys, selected_port
 
 
-@dataclass(frozen=True, kw_only=True)
-class HubEvent:
-    """A change of a hub for which a trigger may fire.
+class HubEventTrigger(HubTrigger):
+    """Base class of the triggers for events: there is no state to combine or to wait for."""
 
-    `entity_keys` are the keys of the entities that show the change; the first one is reported in
-    the trigger variables. `direct_entity_keys` are keys of entities that show a summary of the
-    change, for example `in_use`. They count only if the target names them directly.
-    """
+    _schema = ENTITY_STATE_TRIGGER_SCHEMA
 
-    snapshot: HubSnapshot
-    entity_keys: tuple[str, ...]
-    direct_entity_keys: tuple[str, ...] = ()
-    variables: Mapping[str, int | None] = field(default_factory=dict)
-
-
-class HubTrigger(TargetConfigMixin, Trigger):
-    """Base class of the triggers for hubs."""
-
-    def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
-        super().__init__(hass, config)
-        self._target = config.target or {}
-        self._options = config.options or {}
-
+    @callback
     @override
-    async def async_attach_runner(
-        self,
-        run_action: TriggerActionRunner,
-        did_not_trigger: TriggerNotTriggeredReporter | None = None,
-    ) -> CALLBACK_TYPE:
-        @callback
-        def handle_update(snapshots: Iterable[HubSnapshot]) -> None:
-            events = [event for snapshot in snapshots for event in self._events(snapshot)]
-            if not events:
-                return
-            target = HubTarget(self._hass, self._target)
-            for event in events:
-                if target.includes(
-                    event.snapshot, *event.entity_keys, direct_keys=event.direct_entity_keys
-                ):
-                    self._handle_event(event, run_action)
-
-        return async_dispatcher_connect(self._hass, SIGNAL_HUBS_UPDATED, handle_update)
+    def _handle_update(self, snapshots: Sequence[HubSnapshot]) -> None:
+        events = [event for snapshot in snapshots for event in self._events(snapshot)]
+        if not events:
+            return
+        target = HubTarget(self._hass, self._target)
+        for event in events:
+            device = event.snapshot.device(self._hass)
+            if device is not None and target.includes(
+                event.snapshot,
+                *event.entity_keys,
+                summary_keys=event.summary_keys,
+                other_keys=event.other_keys,
+            ):
+                self._handle_event(event, device)
 
     @abstractmethod
     def _events(self, snapshot: HubSnapshot) -> Iterator[HubEvent]:
-        """Return the events in an update of a hub, and update the state of the trigger."""
+        """Return the events in an update of a hub."""
 
-    def _handle_event(self, event: HubEvent, run_action: TriggerActionRunner) -> None:
-        """Run the action for an event of a targeted hub."""
-        self._run_action(event, run_action)
-
-    def _run_action(self, event: HubEvent, run_action: TriggerActionRunner) -> None:
-        hub = event.snapshot.hub
-        device = event.snapshot.device(self._hass)
-        if device is not None and device.disabled:
-            return
-        name = (device and device.name_by_user) or hub.name
-        area_id = device.area_id if device else None
-        area = ar.async_get(self._hass).async_get_area(area_id) if area_id else None
-        registry = er.async_get(self._hass)
-        entity_ids = (
-            registry.async_get_entity_id(platform, DOMAIN, f"{hub.id}_{event.entity_keys[0]}")
-            for platform in ("binary_sensor", "select", "sensor")
-        )
-        variables = {
-            "hub": name,
-            "device_id": device.id if device else None,
-            "area_id": area_id,
-            "area": area.name if area else None,
-            "entity_id": next(filter(None, entity_ids), None),
-            **event.variables,
-        }
-        run_action(variables, name)
+    def _handle_event(self, event: HubEvent, device: dr.DeviceEntry) -> None:
+        """Handle an event of a targeted hub."""
+        self._run(event, device)
 
 
-class LaptopTrigger(HubTrigger):
+class LaptopTrigger(HubEventTrigger):
     """Base class of the triggers for a laptop that is plugged in or unplugged."""
 
     _connected: ClassVar[bool]
@@ -123,117 +59,55 @@ class LaptopTrigger(HubTrigger):
         for port in snapshot.hub.ports:
             key = f"port_{port.number}_connected"
             if snapshot.changed_to(key, self._connected):
-                yield HubEvent(
-                    snapshot=snapshot,
-                    entity_keys=(key,),
-                    direct_entity_keys=(
-                        () if port.number == snapshot.hub.fixed_port else ("in_use",)
-                    ),
-                    variables={"port": port.number},
+                fixed = port.number == snapshot.hub.fixed_port
+                yield self._event(
+                    snapshot, key, summary_keys=() if fixed else ("in_use",), port=port.number
                 )
 
 
 class LaptopPluggedInTrigger(LaptopTrigger):
     """Trigger for a laptop that is plugged in."""
 
+    _name = "Laptop plugged in"
     _connected = True
 
 
 class LaptopUnpluggedTrigger(LaptopTrigger):
     """Trigger for a laptop that is unplugged."""
 
+    _name = "Laptop unplugged"
     _connected = False
 
 
-class ActivePortChangedTrigger(HubTrigger):
+class ActivePortChangedTrigger(HubEventTrigger):
     """Trigger for a change of the active port."""
 
-    _options_schema = PORT_OR_NONE_OPTION
+    _name = "Active port changed"
+    _schema = ENTITY_STATE_TRIGGER_SCHEMA.extend(
+        {probatio.Required(CONF_OPTIONS, default={}): PORT_OR_NONE_OPTION}
+    )
 
     @override
     def _events(self, snapshot: HubSnapshot) -> Iterator[HubEvent]:
         before = snapshot.previous.get("active_port")
         now = snapshot.current.get("active_port")
-        if before is None or now is None or before == now:
-            return
-        if selected_port(self._options) in (None, now):
-            yield HubEvent(
-                snapshot=snapshot,
-                entity_keys=("active_port", *active_port_keys(before), *active_port_keys(now)),
-                variables={"port": now or None, "from_port": before or None},
+        if before is not None and now is not None and before != now:
+            yield self._event(
+                snapshot,
+                "active_port",
+                *active_port_keys(now or before),
+                other_keys=active_port_keys(before),
+                port=now or None,
+                from_port=before or None,
             )
 
-
-class HubStateTrigger(HubTrigger):
-    """Base class of the triggers for a boolean value of a hub, with the option `for`.
-
-    If the value becomes unknown, the timer of `for` is cancelled. It restarts from zero when the
-    value is known again.
-    """
-
-    _key: ClassVar[str]
-    _value: ClassVar[bool]
-
-    def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
-        super().__init__(hass, config)
-        self._timers: dict[str, CALLBACK_TYPE] = {}
-        # Hubs whose timer was cancelled because the value became unknown.
-        self._interrupted_hub_ids: set[str] = set()
-
     @override
-    async def async_attach_runner(
-        self,
-        run_action: TriggerActionRunner,
-        did_not_trigger: TriggerNotTriggeredReporter | None = None,
-    ) -> CALLBACK_TYPE:
-        stop_listening = await super().async_attach_runner(run_action, did_not_trigger)
-
-        @callback
-        def detach() -> None:
-            stop_listening()
-            for cancel_timer in self._timers.values():
-                cancel_timer()
-
-        return detach
-
-    @override
-    def _events(self, snapshot: HubSnapshot) -> Iterator[HubEvent]:
-        hub_id, value = snapshot.hub.id, snapshot.current.get(self._key)
-        if value is None:
-            if self._cancel_timer(hub_id):
-                self._interrupted_hub_ids.add(hub_id)
-            return
-        interrupted = hub_id in self._interrupted_hub_ids
-        self._interrupted_hub_ids.discard(hub_id)
-        if value is not self._value:
-            self._cancel_timer(hub_id)
-        elif interrupted or self._changed(snapshot):
-            yield HubEvent(snapshot=snapshot, entity_keys=(self._key,))
-
-    def _changed(self, snapshot: HubSnapshot) -> bool:
-        """Return whether the value changed to the one that the trigger waits for."""
-        return snapshot.changed_to(self._key, self._value)
-
-    def _cancel_timer(self, hub_id: str) -> bool:
-        """Cancel the timer of `for`; return whether there was one."""
-        if (cancel_timer := self._timers.pop(hub_id, None)) is None:
-            return False
-        cancel_timer()
-        return True
-
-    @override
-    def _handle_event(self, event: HubEvent, run_action: TriggerActionRunner) -> None:
-        if not (duration := self._options.get(CONF_FOR)):
-            super()._handle_event(event, run_action)
-            return
-        hub_id = event.snapshot.hub.id
-
-        @callback
-        def handle_timer(_now: datetime) -> None:
-            del self._timers[hub_id]
-            self._run_action(event, run_action)
-
-        self._timers[hub_id] = async_call_later(self._hass, duration, handle_timer)
+    def _handle_event(self, event: HubEvent, device: dr.DeviceEntry) -> None:
+        port = event.variables["port"]
+        if selected_port(self._options) in (None, port or 0):
+            super()._handle_event(event, device)
+        else:
+            self._report("other_port", event.context, hub=event.snapshot.hub.name, port=port)
 
 
 class RoomTrigger(HubStateTrigger):
@@ -243,40 +117,60 @@ class RoomTrigger(HubStateTrigger):
     if the same update reports a laptop that was plugged in or unplugged.
     """
 
-    _options_schema = FOR_OPTION
     _key = "in_use"
 
     @override
-    def _changed(self, snapshot: HubSnapshot) -> bool:
-        return super()._changed(snapshot) and any(
+    def _find_rooms(self, target: HubTarget, hub_ids: Set[str] | None) -> dict[str, Room]:
+        return target.rooms(self._key, hub_ids)
+
+    @override
+    def _is_cause(self, snapshot: HubSnapshot) -> bool:
+        return super()._is_cause(snapshot) and any(
             snapshot.changed_to(f"port_{port.number}_connected", self._value)
             for port in snapshot.hub.ports
         )
 
+    @override
+    def _run_room(self, event: HubEvent, room: Room, hub: RoomHub) -> None:
+        self._run(
+            event,
+            hub.device,
+            room.name,
+            area_id=room.area.id if room.area else None,
+            area=room.area.name if room.area else None,
+            hubs=[hub.name for hub in room.hubs],
+            device_ids=[hub.device.id for hub in room.hubs],
+        )
+
 
 class RoomInUseTrigger(RoomTrigger):
-    """Trigger that fires when the first laptop is plugged in to a hub."""
+    """Trigger that fires when the first laptop is plugged in in a room."""
 
+    _name = "Room came into use"
     _value = True
 
 
 class RoomFreeTrigger(RoomTrigger):
-    """Trigger that fires when the last laptop is unplugged from a hub."""
+    """Trigger that fires when the last laptop is unplugged in a room."""
 
+    _name = "Room became free"
     _value = False
+    _unknown_prevents_all = True
 
 
 class HubWentOfflineTrigger(HubStateTrigger):
     """Trigger for a hub that loses its connection to Ochno Operated."""
 
-    _options_schema = FOR_OPTION
+    _name = "Hub went offline"
     _key = "connectivity"
     _value = False
+    _unknown_prevents_all = True
 
 
 class HubCameBackTrigger(HubStateTrigger):
     """Trigger for a hub that is connected to Ochno Operated again."""
 
+    _name = "Hub came back online"
     _key = "connectivity"
     _value = True
 
@@ -284,6 +178,7 @@ class HubCameBackTrigger(HubStateTrigger):
 class HubTooHotTrigger(HubStateTrigger):
     """Trigger for a hub that overheats."""
 
+    _name = "Hub too hot"
     _key = "overheating"
     _value = True
 
