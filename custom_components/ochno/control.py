@@ -128,6 +128,8 @@ class OchnoControl:
         self._client = client
         self._coordinator = coordinator
         self._pending: dict[str, _PendingCommands] = {}
+        # By hub id, the ports that are turned on at once.
+        self._turned_on: dict[str, list[int]] = {}
 
     def hub(self, hub_id: str) -> Hub:
         """Return a hub with the optimistic state of its pending commands.
@@ -139,6 +141,22 @@ class OchnoControl:
         if pending is None or (port := pending.optimistic_port) is None:
             return hub
         return hub.with_active_port(port)
+
+    async def async_turn_on_port(self, hub_id: str, port: int) -> None:
+        """Activate a port. Of several ports that are turned on at once, activate only one.
+
+        This is the port that is active already, or else the first. The calls for the other ports
+        return at once.
+        """
+        if (ports := self._turned_on.get(hub_id)) is not None:
+            ports.append(port)
+            return
+        ports = self._turned_on[hub_id] = [port]
+        # Home Assistant calls the other switches of an action before this continues.
+        await asyncio.sleep(0)
+        del self._turned_on[hub_id]
+        active = self.hub(hub_id).active_port
+        await self.async_set_active_port(hub_id, active if active in ports else min(ports))
 
     async def async_set_active_port(self, hub_id: str, port: int) -> None:
         """Activate a port, 0 for none; return when the cloud reports it or a button press.

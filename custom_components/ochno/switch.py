@@ -67,7 +67,7 @@ class OchnoPortSwitch(OchnoHubEntity, SwitchEntity):
 
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:
-        await self._control.async_set_active_port(self._hub_id, self.entity_description.port)
+        await self._control.async_turn_on_port(self._hub_id, self.entity_description.port)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
