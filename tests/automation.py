@@ -1,5 +1,6 @@
 """Helpers that set up automations with the triggers and conditions of the integration."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from homeassistant.helpers import (
 from homeassistant.setup import async_setup_component
 
 from .home import Home
+from .simulator import SimHub
 
 type Config = dict[str, Any]
 
@@ -142,3 +144,40 @@ def area_target_config(home: Home, *hubs: str) -> Config:
     """Return the configuration of a target with the areas of hubs."""
     devices = [home.device(hub) for hub in hubs]
     return {"area_id": [device.area_id for device in devices if device]}
+
+
+def add_rooms(home: Home, count: int) -> list[SimHub]:
+    """Add rooms with one hub each to the simulator."""
+    return [home.simulator.add_hub(f"Room {number:02}") for number in range(1, count + 1)]
+
+
+def move_all_areas_to_floor(home: Home) -> None:
+    """Put all areas on the floor with the id `second_floor`."""
+    areas = ar.async_get(home.hass)
+    floor = fr.async_get(home.hass).async_create("Second floor")
+    for area in list(areas.async_list_areas()):
+        areas.async_update(area.id, floor_id=floor.floor_id)
+
+
+class SlowAction:
+    """Action that records its calls. All calls run until `async_finish`."""
+
+    def __init__(self, home: Home, domain: str, name: str) -> None:
+        self._home = home
+        self._finished = asyncio.Event()
+        self._calls: list[ServiceCall] = []
+        home.hass.services.async_register(domain, name, self._async_handle)
+
+    async def _async_handle(self, call: ServiceCall) -> None:
+        self._calls.append(call)
+        await self._finished.wait()
+
+    async def async_wait_for_calls(self, count: int) -> list[ServiceCall]:
+        """Wait until this number of calls run at the same time, and return them."""
+        await self._home.wait_until(lambda: len(self._calls) >= count)
+        return self._calls
+
+    async def async_finish(self) -> None:
+        """Let all calls end."""
+        self._finished.set()
+        await self._home.wait_until_idle()

@@ -35,15 +35,26 @@ POLL_INTERVAL = 30
 type Step = dict[str, Any]
 
 
+def _runs_automation(task: asyncio.Future[Any]) -> bool:
+    return isinstance(task, asyncio.Task) and getattr(task.get_coro(), "__qualname__", "") in (
+        "AutomationEntity._async_trigger_if_enabled",
+        "Script.async_run",
+    )
+
+
 @dataclass
 class Home:
-    """Test driver for one Home Assistant that is connected to the simulator."""
+    """Test driver for one Home Assistant that is connected to the simulator.
+
+    `automations_wait`: automations can wait or delay, and no other method waits until they end.
+    """
 
     hass: HomeAssistant
     client: TestClient[Request, Application]
     simulator: Simulator
     freezer: FrozenDateTimeFactory | None
     leak_detector: SecretLeakDetector
+    automations_wait: bool = False
 
     async def add_credentials(
         self, client_id: str = "home-assistant", secret: str | None = None, name: str = "Simulator"
@@ -202,7 +213,18 @@ class Home:
 
     async def wait_until_idle(self) -> None:
         """Wait until all tasks of Home Assistant are done."""
-        await self.hass.async_block_till_done(wait_background_tasks=True)
+        if not self.automations_wait:
+            await self.hass.async_block_till_done(wait_background_tasks=True)
+            return
+        # An automation that continues may create tasks within a few iterations of the event loop.
+        for _ in range(100):
+            await asyncio.sleep(0)
+            if tasks := [task for task in self._tasks if not _runs_automation(task)]:
+                await asyncio.wait(tasks)
+
+    @property
+    def _tasks(self) -> set[asyncio.Future[Any]]:
+        return self.hass._tasks | self.hass._background_tasks  # noqa: SLF001
 
     async def wait_for_deliveries(self) -> None:
         """Wait until all webhook deliveries of the simulator are done."""

@@ -12,7 +12,9 @@ from custom_components.ochno.trigger import TRIGGERS
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.setup import async_setup_component
 
-from .home import Home
+from .automation import SlowAction, add_rooms, move_all_areas_to_floor
+from .home import POLL_INTERVAL, Home
+from .simulator import SimHub
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = (ROOT / "docs" / "automations.md").read_text(encoding="utf-8")
@@ -22,6 +24,25 @@ EXAMPLES: list[dict[str, Any]] = [
     for text in re.findall(r"```yaml\n(.*?)```", README + DOCUMENT, flags=re.DOTALL)
     if "triggers" in (example := yaml.safe_load(text))
 ]
+
+
+ROOMS = 40
+
+
+def find_example(trigger: str) -> dict[str, Any]:
+    """Return the only example with this trigger."""
+    [example] = [each for each in EXAMPLES if each["triggers"][0]["trigger"] == trigger]
+    return example
+
+
+async def set_up_floor(home: Home, example: dict[str, Any]) -> list[SimHub]:
+    """Set up an example in a building with 40 rooms and return the hubs."""
+    hubs = add_rooms(home, ROOMS)
+    await home.link_account()
+    move_all_areas_to_floor(home)
+    assert await async_setup_component(home.hass, "automation", {"automation": [example]})
+    await home.wait_until_idle()
+    return hubs
 
 
 def test_document_lists_all_triggers_and_conditions() -> None:
@@ -42,3 +63,44 @@ async def test_example_automation_can_be_set_up(
     await home.hass.services.async_call(
         "automation", "turn_off", {"entity_id": entity_id}, blocking=True
     )
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example["alias"])
+def test_example_automation_sets_mode(example: dict[str, Any]) -> None:
+    assert example["mode"] in ("parallel", "single")
+    if example["mode"] == "parallel":
+        assert example["max"] == 1000
+
+
+async def test_example_of_readme_40_laptops_in_one_poll_turns_on_lights_of_all_rooms(
+    home: Home,
+) -> None:
+    action = SlowAction(home, "light", "turn_on")
+    hubs = await set_up_floor(home, find_example("ochno.laptop_plugged_in"))
+    for hub in hubs:
+        hub.plug(2)
+    home.fire_time_changed(POLL_INTERVAL + 1)
+    calls = await action.async_wait_for_calls(ROOMS)
+    assert sorted(call.data["area_id"] for call in calls) == sorted(
+        f"room_{number:02}" for number in range(1, ROOMS + 1)
+    )
+    await action.async_finish()
+
+
+async def test_example_of_free_rooms_40_rooms_free_in_one_poll_notifies_about_all_rooms(
+    home: Home,
+) -> None:
+    action = SlowAction(home, "notify", "persistent_notification")
+    hubs = await set_up_floor(home, find_example("ochno.room_free"))
+    for hub in hubs:
+        hub.plug(2)
+    await home.poll()
+    for hub in hubs:
+        hub.unplug(2)
+    await home.poll()
+    home.fire_time_changed(600)
+    calls = await action.async_wait_for_calls(ROOMS)
+    assert sorted(call.data["message"] for call in calls) == [
+        f"{hub.name} has been free for ten minutes." for hub in hubs
+    ]
+    await action.async_finish()

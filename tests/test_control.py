@@ -13,6 +13,7 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import EVENT_STATE_CHANGED
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import device_registry as dr
 
 from .home import HUBS_PATH, TOKEN_PATH, Home
 from .simulator import Fault, SimHub
@@ -122,6 +123,64 @@ async def test_switch_of_inactive_port_turned_off_sends_no_command(home: Home, h
     await home.call_action("switch", "turn_off", "Boardroom", "port_2")
     assert command_bodies(home) == []
     assert hub.active == 1
+
+
+async def call_switch_action_for_area(home: Home, action: str, *hubs: str) -> list[tuple[str, str]]:
+    """Turn on or off an area with these hubs; return the hub and the body of each command."""
+    registry = dr.async_get(home.hass)
+    for hub in hubs:
+        device = home.device(hub)
+        assert device is not None
+        registry.async_update_device(device.id, area_id="boardroom")
+    home.simulator.requests.clear()
+    await home.hass.services.async_call(
+        "switch", action, {}, target={"area_id": "boardroom"}, blocking=True
+    )
+    return sorted(
+        (home.simulator.hub(request.path.split("/")[-2]).name, request.body)
+        for request in home.simulator.requests
+        if request.method == "PUT"
+    )
+
+
+async def test_area_turned_on_sends_one_command_per_hub_and_keeps_the_active_ports(
+    home: Home, hub: SimHub
+) -> None:
+    home.simulator.hub("Focus room").set_active(3)
+    await wait_for_next_poll(home)
+    commands = await call_switch_action_for_area(home, "turn_on", "Boardroom", "Focus room")
+    assert commands == [("Boardroom", '{"activeport":1}'), ("Focus room", '{"activeport":3}')]
+
+
+async def test_area_turned_on_without_active_port_activates_the_first_port(
+    hass: HomeAssistant, home: Home, hub: SimHub
+) -> None:
+    hub.set_active(0)
+    await wait_for_next_poll(home)
+    events = async_capture_events(hass, EVENT_STATE_CHANGED)
+    commands = await call_switch_action_for_area(home, "turn_on", "Boardroom", "Workshop")
+    assert commands == [("Boardroom", '{"activeport":1}'), ("Workshop", '{"activeport":1}')]
+    assert shown_ports(events, home) == ["1"]
+
+
+async def test_area_turned_off_sends_one_command_per_hub_with_active_port(
+    home: Home, hub: SimHub
+) -> None:
+    home.simulator.hub("Focus room").set_active(3)
+    await wait_for_next_poll(home)
+    commands = await call_switch_action_for_area(
+        home, "turn_off", "Boardroom", "Focus room", "Workshop"
+    )
+    assert commands == [("Boardroom", '{"activeport":0}'), ("Focus room", '{"activeport":0}')]
+
+
+async def test_area_turned_on_lost_command_raises_error(home: Home, hub: SimHub) -> None:
+    hub.set_active(0)
+    await wait_for_next_poll(home)
+    home.simulator.settings.command_mode = "lose"
+    with pytest.raises(HomeAssistantError, match="Boardroom did not switch in time"):
+        await call_switch_action_for_area(home, "turn_on", "Boardroom")
+    assert shown_port(home) == "none"
 
 
 async def test_command_is_shown_before_hub_switches(home: Home, hub: SimHub) -> None:

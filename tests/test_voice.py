@@ -4,17 +4,45 @@ from pathlib import Path
 import re
 
 import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from homeassistant.components.conversation import async_converse
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import HomeAssistant
-from homeassistant.helpers import entity_registry as er
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.helpers import (
+    area_registry as ar,
+    device_registry as dr,
+    entity_registry as er,
+)
 from homeassistant.setup import async_setup_component
 from homeassistant.util.yaml import parse_yaml
 
 from .home import Home
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "automations.md"
+ROOT = Path(__file__).parent.parent
+DOCUMENT = ROOT / "docs" / "automations.md"
+TRANSLATIONS = ROOT / "custom_components" / "ochno" / "translations"
+YES = {
+    "da": "Ja",
+    "de": "Ja",
+    "en": "Yes",
+    "fi": "Kyllä",
+    "fr": "Oui",
+    "nb": "Ja",
+    "nl": "Ja",
+    "sv": "Ja",
+}
+NO = {
+    "da": "Nej",
+    "de": "Nein",
+    "en": "No",
+    "fi": "Ei",
+    "fr": "Non",
+    "nb": "Nei",
+    "nl": "Nee",
+    "sv": "Nej",
+}
 
 
 @pytest.fixture
@@ -36,16 +64,18 @@ async def entry(home: Home) -> ConfigEntry:
     return await home.link_account(access="control")
 
 
-async def say(home: Home, sentence: str) -> str:
+async def say(home: Home, sentence: str, language: str = "en") -> str:
     """Send a sentence to Assist and return the text of the response."""
-    response = await home.request("POST", "/api/conversation/process", {"text": sentence})
+    response = await home.request(
+        "POST", "/api/conversation/process", {"text": sentence, "language": language}
+    )
     speech: str = response["response"]["speech"]["plain"]["speech"]
     return speech
 
 
-def expose(home: Home, platform: str, key: str, *aliases: str) -> None:
-    """Expose an entity of the boardroom's hub to Assist and add aliases."""
-    entity_id = home.entity_id(platform, "Boardroom", key)
+def expose(home: Home, platform: str, key: str, *aliases: str, hub: str = "Boardroom") -> None:
+    """Expose an entity of a hub to Assist and add aliases."""
+    entity_id = home.entity_id(platform, hub, key)
     assert entity_id is not None
     async_expose_entity(home.hass, "conversation", entity_id, True)
     er.async_get(home.hass).async_update_entity(entity_id, aliases=[er.COMPUTED_NAME, *aliases])
@@ -73,6 +103,70 @@ async def test_sentence_turn_on_port_activates_the_port(
     await home.wait_until_idle()
     assert home.simulator.hub("Boardroom").active == 2
     assert home.state("select", "Boardroom", "active_port") == "2"
+
+
+SENTENCES = re.findall(
+    r"^\| ([a-z]{2}) \| (.+) \| (.+) \|$",
+    DOCUMENT.read_text(encoding="utf-8"),
+    flags=re.MULTILINE,
+)
+
+
+def test_document_has_sentences_in_all_languages_of_the_integration() -> None:
+    languages = [language for language, _, _ in SENTENCES]
+    assert languages == sorted(path.stem for path in TRANSLATIONS.iterdir())
+
+
+@pytest.mark.parametrize(("language", "switch", "ask"), SENTENCES)
+async def test_documented_sentences_switch_and_ask(
+    home: Home, language: str, switch: str, ask: str
+) -> None:
+    home.simulator.settings.command_delay = 0.1
+    home.hass.config.language = language
+    await home.link_account(access="control")
+    before = await say(home, ask, language)
+    await say(home, switch, language)
+    await home.wait_until_idle()
+    assert home.simulator.hub("Boardroom").active == 2
+    assert home.simulator.hub("Focus room").active == 0
+    after = await say(home, ask, language)
+    assert re.match(rf"{NO[language]}\b", before)
+    assert re.match(rf"{YES[language]}\b", after)
+
+
+async def say_to_satellite(home: Home, sentence: str, area: str) -> None:
+    """Say a sentence to a voice satellite in an area, and wait until it is done."""
+    satellite_entry = MockConfigEntry(domain="test")
+    satellite_entry.add_to_hass(home.hass)
+    registry = dr.async_get(home.hass)
+    satellite = registry.async_get_or_create(
+        config_entry_id=satellite_entry.entry_id, identifiers={("test", "satellite")}
+    )
+    registry.async_update_device(satellite.id, area_id=area)
+    await async_converse(
+        home.hass, sentence, None, Context(), language="en", device_id=satellite.id
+    )
+    await home.wait_until_idle()
+
+
+@pytest.mark.parametrize(
+    ("area", "active_ports"), [("boardroom", [2, 0]), ("focus_room", [1, 2]), ("lobby", [1, 0])]
+)
+@pytest.mark.parametrize("sentence", ["turn on port 2", "turn on port two"])
+async def test_sentence_to_satellite_switches_the_hub_in_its_room(
+    home: Home, area: str, active_ports: list[int], sentence: str
+) -> None:
+    home.simulator.settings.command_delay = 0.1
+    hubs = [home.simulator.hub(name) for name in ("Boardroom", "Focus room")]
+    hubs[0].name = "Table 3"
+    await home.link_account(access="control")
+    ar.async_get(home.hass).async_get_or_create("Lobby")
+    await say_to_satellite(home, sentence, area)
+    assert [hub.active for hub in hubs] == [1, 0]
+    for name in ("Table 3", "Focus room"):
+        expose(home, "switch", "port_2", "Port 2", "Port two", hub=name)
+    await say_to_satellite(home, sentence, area)
+    assert [hub.active for hub in hubs] == active_ports
 
 
 async def test_sentence_turn_off_port_leaves_no_port_active(home: Home, entry: ConfigEntry) -> None:

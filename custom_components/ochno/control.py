@@ -156,6 +156,8 @@ class OchnoControl:
             function=coordinator.async_refresh,
         )
         entry.async_on_unload(self._refresh_list.async_shutdown)
+        # By hub id, the ports that are turned on at once.
+        self._turned_on: dict[str, list[int]] = {}
 
     def hub(self, hub_id: str) -> Hub:
         """Return a hub with the optimistic state of its pending commands.
@@ -174,6 +176,24 @@ class OchnoControl:
     def _optimistic_command(self, hub_id: str) -> _Command | None:
         pending = self._pending.get(hub_id)
         return None if pending is None else pending.optimistic
+
+    async def async_turn_on_port(
+        self, hub_id: str, port: int, context: Context | None
+    ) -> None:
+        """Activate a port. Of several ports that are turned on at once, activate only one.
+
+        This is the port that is active already, or else the first. The calls for the other ports
+        return at once. `context` is that of the action; None if it is unknown.
+        """
+        if (ports := self._turned_on.get(hub_id)) is not None:
+            ports.append(port)
+            return
+        ports = self._turned_on[hub_id] = [port]
+        # Home Assistant calls the other switches of an action before this continues.
+        await asyncio.sleep(0)
+        del self._turned_on[hub_id]
+        active = self.hub(hub_id).active_port
+        await self.async_set_active_port(hub_id, active if active in ports else min(ports), context)
 
     async def async_set_active_port(
         self, hub_id: str, port: int, context: Context | None = None

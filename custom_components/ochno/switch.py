@@ -67,9 +67,8 @@ class OchnoPortSwitch(OchnoHubEntity, SwitchEntity):
 
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:
-        await self._control.async_set_active_port(
-            self._hub_id, self.entity_description.port, self._context
-        )
+        port = self.entity_description.port
+        await self._control.async_turn_on_port(self._hub_id, port, self._context)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
