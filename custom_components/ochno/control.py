@@ -7,7 +7,7 @@ from itertools import chain, repeat
 from typing import Final
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
-from homeassistant.core import HomeAssistant
+from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import OAuth2TokenRequestBaseError, ServiceValidationError
 
 from .const import DOMAIN
@@ -39,11 +39,13 @@ CONFIRM_INTERVALS: Final = (0, 0.5, 0.5, 1, 2)
 class _Command:
     """A port to activate.
 
-    `sent_after` is the number of the last request that began before the command was sent; None if
-    it was not sent yet. `done` is set when a report confirmed or contradicted the command.
+    `context` is that of the action; None if it is unknown. `sent_after` is the number of the last
+    request that began before the command was sent; None if it was not sent yet. `done` is set when
+    a report confirmed or contradicted the command.
     """
 
     port: int
+    context: Context | None
     sent_after: int | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -68,18 +70,18 @@ class _PendingCommands:
         return bool(self._commands)
 
     @property
-    def optimistic_port(self) -> int | None:
-        """The port of the newest command that is not done; None if there is none."""
+    def shown(self) -> _Command | None:
+        """The newest command that is not done; None if there is none."""
         pending = self._not_done
-        return pending[-1].port if pending else None
+        return pending[-1] if pending else None
 
     def is_newest(self, command: _Command) -> bool:
         """Return whether no later command was given."""
         return self._commands[-1] is command
 
-    def add(self, port: int) -> _Command:
+    def add(self, port: int, context: Context | None) -> _Command:
         """Add a command for a port."""
-        command = _Command(port=port)
+        command = _Command(port=port, context=context)
         self._commands.append(command)
         return command
 
@@ -135,17 +137,24 @@ class OchnoControl:
         Raises KeyError if the hub is not in the account.
         """
         hub = self._coordinator.data[hub_id]
-        pending = self._pending.get(hub_id)
-        if pending is None or (port := pending.optimistic_port) is None:
-            return hub
-        return hub.with_active_port(port)
+        command = self._shown_command(hub_id)
+        return hub if command is None else hub.with_active_port(command.port)
 
-    async def async_set_active_port(self, hub_id: str, port: int) -> None:
+    def context(self, hub_id: str) -> Context | None:
+        """Return the context of the command whose optimistic state is shown; None without one."""
+        command = self._shown_command(hub_id)
+        return None if command is None else command.context
+
+    def _shown_command(self, hub_id: str) -> _Command | None:
+        pending = self._pending.get(hub_id)
+        return None if pending is None else pending.shown
+
+    async def async_set_active_port(self, hub_id: str, port: int, context: Context | None) -> None:
         """Activate a port, 0 for none; return when the cloud reports it or a button press.
 
-        The port is shown as active immediately, for 10 seconds at most. Raises
-        ServiceValidationError if the hub has no such port, and HomeAssistantError if the command
-        fails or is not confirmed in time.
+        The port is shown as active immediately, for 10 seconds at most. `context` is that of the
+        action; None if it is unknown. Raises ServiceValidationError if the hub has no such port,
+        and HomeAssistantError if the command fails or is not confirmed in time.
         """
         hub = self._coordinator.data[hub_id]
         if not 0 <= port <= len(hub.ports):
@@ -157,7 +166,7 @@ class OchnoControl:
         if (pending := self._pending.get(hub_id)) is None:
             pending = self._pending[hub_id] = _PendingCommands(hub.active_port)
             self._coordinator.async_set_report_listener(hub_id, pending.handle_report)
-        command = pending.add(port)
+        command = pending.add(port, context)
         self._coordinator.async_update_hub_listeners(hub_id)
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, override
 
-from homeassistant.core import callback
+from homeassistant.core import Context, callback
 from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity import EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
@@ -69,6 +69,9 @@ class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
     @override
     def _handle_coordinator_update(self) -> None:
         if self._hub_id in self.coordinator.devices:
+            if self.entity_description.access is Access.CONTROL:
+                # All of them show the active port. It changes by a command, or by someone else.
+                self.async_set_context(self._control.context(self._hub_id) or Context())
             super()._handle_coordinator_update()
         else:
             # The hub moved to another account, which adds this entity again.

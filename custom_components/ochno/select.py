@@ -66,4 +66,4 @@ class OchnoActivePortSelect(OchnoActivePortEntity, SelectEntity):
     @override
     async def async_select_option(self, option: str) -> None:
         port = 0 if option == NO_PORT else int(option)
-        await self._control.async_set_active_port(self._hub_id, port)
+        await self._control.async_set_active_port(self._hub_id, port, self._context)

@@ -67,10 +67,11 @@ class OchnoPortSwitch(OchnoHubEntity, SwitchEntity):
 
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:
-        await self._control.async_set_active_port(self._hub_id, self.entity_description.port)
+        port = self.entity_description.port
+        await self._control.async_set_active_port(self._hub_id, port, self._context)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
         # If another port is active, this command would deactivate that one.
         if self.is_on:
-            await self._control.async_set_active_port(self._hub_id, 0)
+            await self._control.async_set_active_port(self._hub_id, 0, self._context)
