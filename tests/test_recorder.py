@@ -1,9 +1,10 @@
 """Tests of recorded states: how long a room was in use, and how long each port was active."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from random import Random
 import re
 from typing import Any
 
@@ -175,6 +176,104 @@ async def test_active_port_attributes_are_not_recorded(
     assert isinstance(state, State)
     assert state.state == "1"
     assert not {"default_port", "room_system_port"} & state.attributes.keys()
+
+
+def random_changes(home: Home, hub: SimHub, random: Random) -> Callable[[], None]:
+    """Return a function that makes a random change of the hub or of the connection to it."""
+
+    def fail() -> None:
+        home.simulator.add_fault("GET", HUBS_PATH, Fault.status(503), times=None)
+
+    def reload() -> None:
+        home.hass.config_entries.async_schedule_reload(home.entry.entry_id)
+
+    changes: list[Callable[[], object]] = [
+        *(partial(hub.plug, port) for port in (2, 3, 4)),
+        *(partial(hub.unplug, port) for port in (2, 3, 4)),
+        lambda: setattr(hub, "online", False),
+        fail,
+        reload,
+    ]
+
+    def change() -> None:
+        home.simulator.clear_faults()
+        hub.online = True
+        random.choice(changes)()
+
+    return change
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_time_in_use_of_random_week_equals_history_stats(
+    home: Home, hub: SimHub, seed: int
+) -> None:
+    start = dt_util.utcnow()
+    random = Random(seed)
+    change = random_changes(home, hub, random)
+    while dt_util.utcnow() < start + timedelta(days=7):
+        change()
+        await home.poll()
+        await home.advance_time(random.choice([100, HOUR / 2, 3 * HOUR, 9 * HOUR]))
+    home.simulator.clear_faults()
+    hub.online = True
+    for port in (2, 3, 4):
+        hub.unplug(port)
+    await home.poll(2)
+    period = {"start": f"{{{{ {start.timestamp()} }}}}", "end": "{{ now() }}"}
+    expected = await recorded_hours(home, "binary_sensor", "in_use", "on", period)
+    assert expected > 10
+    time_in_use = home.state("sensor", "Boardroom", "time_in_use")
+    assert time_in_use is not None
+    assert float(time_in_use) == approx_hours(expected)
+
+
+async def test_time_in_use_has_long_term_statistics_of_each_day(
+    hass: HomeAssistant, home: Home, hub: SimHub, hass_ws_client: WebSocketGenerator
+) -> None:
+    start = dt_util.utcnow()
+    statistic_id = home.entity_id("sensor", "Boardroom", "time_in_use")
+    for duration in (3, 5):
+        while dt_util.now().hour != 8:
+            await home.advance_time(HOUR)
+        hub.plug(2)
+        await home.poll()
+        # Each call starts a timer only once.
+        for _ in range(duration * 12):
+            await home.advance_time(HOUR / 12)
+        hub.unplug(2)
+        await home.poll()
+        await home.advance_time(HOUR)
+    for number in range(34 * 12):
+        do_adhoc_statistics(hass, start=start + timedelta(minutes=5 * number))
+    await async_wait_recording_done(hass)
+    websocket = await hass_ws_client(hass)
+    await websocket.send_json_auto_id(
+        {
+            "type": "recorder/statistics_during_period",
+            "start_time": dt_util.start_of_local_day(start).isoformat(),
+            "statistic_ids": [statistic_id],
+            "period": "day",
+            "types": ["change"],
+        }
+    )
+    days = (await websocket.receive_json())["result"][statistic_id]
+    assert [day["change"] for day in days] == [approx_hours(3), approx_hours(5)]
+
+
+async def test_names_of_offline_hubs_are_not_recorded(
+    hass: HomeAssistant, home: Home, entry: ConfigEntry
+) -> None:
+    registry = er.async_get(hass)
+    entity_id = registry.async_get_entity_id("sensor", "ochno", f"{entry.unique_id}_hubs_offline")
+    assert entity_id is not None
+    await async_wait_recording_done(hass)
+    recorded = await get_instance(hass).async_add_executor_job(
+        partial(get_significant_states, hass, dt_util.start_of_local_day(), entity_ids=[entity_id])
+    )
+    [state] = recorded[entity_id]
+    assert isinstance(state, State)
+    assert state.state == "1"
+    assert "hubs" not in state.attributes
 
 
 async def test_documented_card_shows_hours_of_each_day(
