@@ -203,7 +203,7 @@ def random_changes(home: Home, hub: SimHub, random: Random) -> Callable[[], None
     return change
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.thorough)])
 async def test_time_in_use_of_random_week_equals_history_stats(
     home: Home, hub: SimHub, seed: int
 ) -> None:
@@ -227,39 +227,6 @@ async def test_time_in_use_of_random_week_equals_history_stats(
     assert float(time_in_use) == approx_hours(expected)
 
 
-async def test_time_in_use_has_long_term_statistics_of_each_day(
-    hass: HomeAssistant, home: Home, hub: SimHub, hass_ws_client: WebSocketGenerator
-) -> None:
-    start = dt_util.utcnow()
-    statistic_id = home.entity_id("sensor", "Boardroom", "time_in_use")
-    for duration in (3, 5):
-        while dt_util.now().hour != 8:
-            await home.advance_time(HOUR)
-        hub.plug(2)
-        await home.poll()
-        # Each call starts a timer only once.
-        for _ in range(duration * 12):
-            await home.advance_time(HOUR / 12)
-        hub.unplug(2)
-        await home.poll()
-        await home.advance_time(HOUR)
-    for number in range(34 * 12):
-        do_adhoc_statistics(hass, start=start + timedelta(minutes=5 * number))
-    await async_wait_recording_done(hass)
-    websocket = await hass_ws_client(hass)
-    await websocket.send_json_auto_id(
-        {
-            "type": "recorder/statistics_during_period",
-            "start_time": dt_util.start_of_local_day(start).isoformat(),
-            "statistic_ids": [statistic_id],
-            "period": "day",
-            "types": ["change"],
-        }
-    )
-    days = (await websocket.receive_json())["result"][statistic_id]
-    assert [day["change"] for day in days] == [approx_hours(3), approx_hours(5)]
-
-
 async def test_names_of_offline_hubs_are_not_recorded(
     hass: HomeAssistant, home: Home, entry: ConfigEntry
 ) -> None:
@@ -276,7 +243,7 @@ async def test_names_of_offline_hubs_are_not_recorded(
     assert "hubs" not in state.attributes
 
 
-async def test_documented_card_shows_hours_of_each_day(
+async def test_documented_card_and_time_in_use_show_hours_of_each_day(
     hass: HomeAssistant, home: Home, hass_ws_client: WebSocketGenerator
 ) -> None:
     await home.link_account(access="control")
@@ -291,6 +258,7 @@ async def test_documented_card_shows_hours_of_each_day(
     tile, graph = card["cards"]
     assert [item["entity"] for item in graph["entities"]] == helpers
     assert tile["entity"] == helpers[0]
+    time_in_use = home.entity_id("sensor", "Boardroom", "time_in_use") or ""
     hub = home.simulator.hub("Boardroom")
     start = dt_util.utcnow()
     for port, duration in ((2, 3), (3, 5)):
@@ -310,12 +278,14 @@ async def test_documented_card_shows_hours_of_each_day(
         {
             "type": "recorder/statistics_during_period",
             "start_time": dt_util.start_of_local_day(start).isoformat(),
-            "statistic_ids": helpers,
+            "statistic_ids": [*helpers, time_in_use],
             "period": graph["period"],
             "types": graph["stat_types"],
         }
     )
     days = (await websocket.receive_json())["result"]
-    in_use, port_2 = ([day["change"] for day in days[helper]] for helper in helpers)
-    assert in_use == [approx_hours(3), approx_hours(5)]
+    in_use, port_2, counted = (
+        [day["change"] for day in days[statistic_id]] for statistic_id in (*helpers, time_in_use)
+    )
+    assert in_use == counted == [approx_hours(3), approx_hours(5)]
     assert port_2 == [approx_hours(3), 0]
