@@ -464,6 +464,10 @@ async def test_rooms_sensors_of_second_account_do_not_change_those_of_first(
     await home.poll()
     states = [home.hass.states.get(entity_id) for entity_id in before]
     assert [state.state for state in states if state] == ["0", "3"]
+    hub.plug(2)
+    await home.poll()
+    states = [home.hass.states.get(entity_id) for entity_id in before]
+    assert [state.state for state in states if state] == ["1", "2"]
 
 
 async def test_rooms_sensors_without_hubs_are_zero(home: Home) -> None:
