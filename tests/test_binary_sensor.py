@@ -69,10 +69,10 @@ async def test_hub_has_binary_sensors_for_all_reported_values(
 @pytest.mark.parametrize(
     ("key", "name", "device_class", "category"),
     [
-        ("in_use", "In use", "occupancy", None),
+        ("in_use", "Occupancy", "occupancy", None),
         ("connectivity", None, "connectivity", EntityCategory.DIAGNOSTIC),
-        ("room_system", "Room system", None, None),
-        ("admin_mode", "Admin mode", None, None),
+        ("room_system", "Room system", None, EntityCategory.DIAGNOSTIC),
+        ("admin_mode", "Admin mode", None, EntityCategory.DIAGNOSTIC),
         ("overheating", "Overheating", "problem", None),
         ("port_3_connected", "Port 3 connected", "plug", None),
         ("port_3_active", "Port 3 active", None, None),

@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 import json
+from typing import Literal
 from unittest.mock import patch
 
 import pytest
-from pytest_homeassistant_custom_component.common import async_capture_events
+from pytest_homeassistant_custom_component.common import MockUser, async_capture_events
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import EVENT_STATE_CHANGED
-from homeassistant.core import Event, EventStateChangedData, HomeAssistant
+from homeassistant.core import Context, Event, EventStateChangedData, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 
@@ -84,6 +85,16 @@ def shown_ports(events: list[Event[EventStateChangedData]], home: Home) -> list[
     entity_id = home.entity_id("select", "Boardroom", "active_port")
     states = [event.data["new_state"] for event in events if event.data["entity_id"] == entity_id]
     return [state.state for state in states if state is not None]
+
+
+def contexts(home: Home, hub: str = "Boardroom") -> dict[str, Context]:
+    """Return the contexts of the select *Active port* and the port switches, by key."""
+    keys = {"active_port": "select", **{f"port_{port}": "switch" for port in (1, 2, 3, 4)}}
+    states = {
+        key: home.hass.states.get(home.entity_id(platform, hub, key) or "")
+        for key, platform in keys.items()
+    }
+    return {key: state.context for key, state in states.items() if state is not None}
 
 
 async def test_select_port_activates_it(home: Home, hub: SimHub) -> None:
@@ -181,6 +192,94 @@ async def test_area_turned_on_lost_command_raises_error(home: Home, hub: SimHub)
     with pytest.raises(HomeAssistantError, match="Boardroom did not switch in time"):
         await call_switch_action_for_area(home, "turn_on", "Boardroom")
     assert shown_port(home) == "none"
+
+
+@pytest.fixture
+def context(hass_admin_user: MockUser) -> Context:
+    """Return the context of an action that a user calls."""
+    return Context(user_id=hass_admin_user.id)
+
+
+async def call_with_context(
+    home: Home, context: Context, platform: str, action: str, key: str, **data: str
+) -> None:
+    """Call an action on an entity of the boardroom's hub."""
+    target = {"entity_id": home.entity_id(platform, "Boardroom", key)}
+    await home.hass.services.async_call(
+        platform, action, data, blocking=True, context=context, target=target
+    )
+
+
+@pytest.mark.parametrize(
+    ("platform", "action", "key", "data"),
+    [
+        ("select", "select_option", "active_port", {"option": "2"}),
+        ("switch", "turn_on", "port_2", {}),
+    ],
+)
+async def test_command_of_user_sets_context_of_all_changed_entities_of_hub(
+    home: Home,
+    hub: SimHub,
+    context: Context,
+    platform: str,
+    action: str,
+    key: str,
+    data: dict[str, str],
+) -> None:
+    before = contexts(home)
+    await call_with_context(home, context, platform, action, key, **data)
+    assert shown_port(home) == "2"
+    changed = dict.fromkeys(("active_port", "port_1", "port_2"), context)
+    assert contexts(home) == before | changed
+    await wait_for_next_poll(home)
+    assert contexts(home) == before | changed
+
+
+async def test_switch_turned_off_by_user_sets_context_of_active_port(
+    home: Home, hub: SimHub, context: Context
+) -> None:
+    await call_with_context(home, context, "switch", "turn_off", "port_1")
+    assert shown_port(home) == "none"
+    assert contexts(home)["active_port"] is context
+
+
+@pytest.mark.parametrize("command_mode", ["apply", "lose"])
+async def test_button_press_soon_after_command_of_user_has_another_context(
+    home: Home, hub: SimHub, context: Context, command_mode: Literal["apply", "lose"]
+) -> None:
+    home.simulator.settings.command_mode = command_mode
+    command = asyncio.create_task(
+        call_with_context(home, context, "select", "select_option", "active_port", option="2")
+    )
+    await asyncio.sleep(0.1)
+    assert contexts(home)["active_port"] is context
+    if command_mode == "apply":
+        await command
+    hub.press(3)
+    await wait_for_next_poll(home)
+    await command
+    assert shown_port(home) == "3"
+    states = contexts(home)
+    assert {states[key].user_id for key in ("active_port", "port_2", "port_3")} == {None}
+
+
+async def test_laptop_plugged_in_during_command_of_user_has_another_context(
+    home: Home, hub: SimHub, context: Context
+) -> None:
+    home.simulator.settings.command_mode = "lose"
+    hub.config["autoswitchconnect"] = "disabled"
+    command = asyncio.create_task(
+        call_with_context(home, context, "select", "select_option", "active_port", option="2")
+    )
+    await asyncio.sleep(0.05)
+    hub.plug(4)
+    await wait_for_next_poll(home)
+    assert shown_port(home) == "2"
+    state = home.hass.states.get(home.entity_id("binary_sensor", "Boardroom", "in_use") or "")
+    assert state is not None
+    assert (state.state, state.context.user_id) == ("on", None)
+    with pytest.raises(HomeAssistantError):
+        await command
 
 
 async def test_command_is_shown_before_hub_switches(home: Home, hub: SimHub) -> None:

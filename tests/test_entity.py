@@ -3,9 +3,11 @@
 import orjson
 import pytest
 
+from custom_components.ochno.entity import MANY_HUBS
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import STATE_UNAVAILABLE, STATE_UNKNOWN
 from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers.entity_platform import MAX_ENABLED_ENTITIES_PER_CONFIG_ENTRY
 
 from .home import HUBS_PATH, Home
 from .simulator import Fault
@@ -29,7 +31,10 @@ async def test_account_with_many_hubs_enables_only_main_entities(
         if entity.unique_id.startswith(hub_id) and not entity.disabled_by
     }
     connected = {f"port_{port}_connected" for port in (1, 2, 3, 4)}
-    assert enabled == {"active_port", "in_use", "connectivity", "overheating"} | connected
+    assert enabled == {
+        *("active_port", "in_use", "time_in_use", "connectivity", "overheating"),
+        *connected,
+    }
     # The other entities are registered, but disabled.
     assert home.entity_id("binary_sensor", "Boardroom", "admin_mode")
 
@@ -41,6 +46,25 @@ async def test_account_without_many_hubs_enables_more_than_main_entities(
     await home.link_account(access="control")
     assert home.state("switch", "Boardroom", "port_1") == "on"
     assert home.state("binary_sensor", "Boardroom", "admin_mode") == "off"
+
+
+@pytest.mark.parametrize(("many", "hubs"), [(False, MANY_HUBS), (True, 1110)])
+@pytest.mark.parametrize("access", ["read", "control"])
+async def test_enabled_entities_of_hubs_with_four_ports_do_not_exceed_limit_of_home_assistant(
+    home: Home, monkeypatch: pytest.MonkeyPatch, access: str, many: bool, hubs: int
+) -> None:
+    if many:
+        monkeypatch.setattr("custom_components.ochno.entity.MANY_HUBS", 3)
+    entry = await home.link_account(access=access)
+    hub_id = home.simulator.hub("Boardroom").id
+    enabled = [
+        entity.unique_id
+        for entity in er.async_entries_for_config_entry(er.async_get(home.hass), entry.entry_id)
+        if not entity.disabled_by
+    ]
+    of_hub = sum(unique_id.startswith(hub_id) for unique_id in enabled)
+    of_account = sum(unique_id.startswith(f"{entry.unique_id}_") for unique_id in enabled)
+    assert hubs * of_hub + of_account <= MAX_ENABLED_ENTITIES_PER_CONFIG_ENTRY
 
 
 @pytest.mark.parametrize("access", ["read", "control"])
@@ -77,6 +101,8 @@ async def test_entity_of_value_that_is_not_reported_after_restart_is_unknown(
     }
     # Without `active`, no port is active.
     assert states.pop("active_port") == "none"
+    # The time that was counted stays known.
+    assert {states.pop(key) for key in ("time_in_use", "time_on_screen")} == {"0.0"}
     assert states == dict.fromkeys(states, "unknown")
     assert len(states) > 15
     await home.poll(6)

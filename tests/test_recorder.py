@@ -1,9 +1,10 @@
 """Tests of recorded states: how long a room was in use, and how long each port was active."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from random import Random
 import re
 from typing import Any
 
@@ -177,7 +178,72 @@ async def test_active_port_attributes_are_not_recorded(
     assert not {"default_port", "room_system_port"} & state.attributes.keys()
 
 
-async def test_documented_card_shows_hours_of_each_day(
+def random_changes(home: Home, hub: SimHub, random: Random) -> Callable[[], None]:
+    """Return a function that makes a random change of the hub or of the connection to it."""
+
+    def fail() -> None:
+        home.simulator.add_fault("GET", HUBS_PATH, Fault.status(503), times=None)
+
+    def reload() -> None:
+        home.hass.config_entries.async_schedule_reload(home.entry.entry_id)
+
+    changes: list[Callable[[], object]] = [
+        *(partial(hub.plug, port) for port in (2, 3, 4)),
+        *(partial(hub.unplug, port) for port in (2, 3, 4)),
+        lambda: setattr(hub, "online", False),
+        fail,
+        reload,
+    ]
+
+    def change() -> None:
+        home.simulator.clear_faults()
+        hub.online = True
+        random.choice(changes)()
+
+    return change
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.thorough)])
+async def test_time_in_use_of_random_week_equals_history_stats(
+    home: Home, hub: SimHub, seed: int
+) -> None:
+    start = dt_util.utcnow()
+    random = Random(seed)
+    change = random_changes(home, hub, random)
+    while dt_util.utcnow() < start + timedelta(days=7):
+        change()
+        await home.poll()
+        await home.advance_time(random.choice([100, HOUR / 2, 3 * HOUR, 9 * HOUR]))
+    home.simulator.clear_faults()
+    hub.online = True
+    for port in (2, 3, 4):
+        hub.unplug(port)
+    await home.poll(2)
+    period = {"start": f"{{{{ {start.timestamp()} }}}}", "end": "{{ now() }}"}
+    expected = await recorded_hours(home, "binary_sensor", "in_use", "on", period)
+    assert expected > 10
+    time_in_use = home.state("sensor", "Boardroom", "time_in_use")
+    assert time_in_use is not None
+    assert float(time_in_use) == approx_hours(expected)
+
+
+async def test_names_of_offline_hubs_are_not_recorded(
+    hass: HomeAssistant, home: Home, entry: ConfigEntry
+) -> None:
+    registry = er.async_get(hass)
+    entity_id = registry.async_get_entity_id("sensor", "ochno", f"{entry.unique_id}_hubs_offline")
+    assert entity_id is not None
+    await async_wait_recording_done(hass)
+    recorded = await get_instance(hass).async_add_executor_job(
+        partial(get_significant_states, hass, dt_util.start_of_local_day(), entity_ids=[entity_id])
+    )
+    [state] = recorded[entity_id]
+    assert isinstance(state, State)
+    assert state.state == "1"
+    assert "hubs" not in state.attributes
+
+
+async def test_documented_card_and_time_in_use_show_hours_of_each_day(
     hass: HomeAssistant, home: Home, hass_ws_client: WebSocketGenerator
 ) -> None:
     await home.link_account(access="control")
@@ -192,6 +258,7 @@ async def test_documented_card_shows_hours_of_each_day(
     tile, graph = card["cards"]
     assert [item["entity"] for item in graph["entities"]] == helpers
     assert tile["entity"] == helpers[0]
+    time_in_use = home.entity_id("sensor", "Boardroom", "time_in_use") or ""
     hub = home.simulator.hub("Boardroom")
     start = dt_util.utcnow()
     for port, duration in ((2, 3), (3, 5)):
@@ -211,12 +278,14 @@ async def test_documented_card_shows_hours_of_each_day(
         {
             "type": "recorder/statistics_during_period",
             "start_time": dt_util.start_of_local_day(start).isoformat(),
-            "statistic_ids": helpers,
+            "statistic_ids": [*helpers, time_in_use],
             "period": graph["period"],
             "types": graph["stat_types"],
         }
     )
     days = (await websocket.receive_json())["result"]
-    in_use, port_2 = ([day["change"] for day in days[helper]] for helper in helpers)
-    assert in_use == [approx_hours(3), approx_hours(5)]
+    in_use, port_2, counted = (
+        [day["change"] for day in days[statistic_id]] for statistic_id in (*helpers, time_in_use)
+    )
+    assert in_use == counted == [approx_hours(3), approx_hours(5)]
     assert port_2 == [approx_hours(3), 0]

@@ -19,7 +19,8 @@ def write_times(home: Home) -> WriteTimes:
     return {
         entity.entity_id: state.last_reported
         for entity in entities
-        if "hubs_o" not in entity.unique_id and (state := home.hass.states.get(entity.entity_id))
+        if not entity.unique_id.startswith(f"{home.entry.unique_id}_")
+        and (state := home.hass.states.get(entity.entity_id))
     }
 
 

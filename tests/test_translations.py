@@ -17,7 +17,13 @@ from custom_components.ochno.binary_sensor import (
 )
 from custom_components.ochno.condition import CONDITIONS
 from custom_components.ochno.const import DOMAIN
-from custom_components.ochno.sensor import ACCOUNT_SENSORS, ACTIVE_PORT, SENSORS
+from custom_components.ochno.sensor import (
+    ACCOUNT_SENSORS,
+    ACTIVE_PORT,
+    ROOMS_SENSORS,
+    SENSORS,
+    TIME_SENSORS,
+)
 from custom_components.ochno.trigger import TRIGGERS
 from homeassistant.generated import languages
 from homeassistant.helpers import config_entry_oauth2_flow
@@ -37,11 +43,11 @@ UNTRANSLATED_NAMES = (
 # The texts that are the same as in English, by language.
 SAME_AS_ENGLISH: dict[str, set[str]] = {
     "da": {"Port", "Port {port}", "Server"},
-    "de": {"Hubs offline", "Hubs online", "Server"},
+    "de": {"Hubs", "Hubs offline", "Hubs online", "Server"},
     "fi": set(),
-    "fr": {"Options", "Port", "Port {port}"},
+    "fr": {"Hubs", "Options", "Port", "Port {port}"},
     "nb": {"Port", "Port {port}", "Server"},
-    "nl": {"Hub is offline", "Hub is online", "Hubs offline", "Hubs online", "Server"},
+    "nl": {"Hub is offline", "Hub is online", "Hubs", "Hubs offline", "Hubs online", "Server"},
     "sv": {"Server"},
 }
 # How the texts name the custom integration at Ochno. Home Assistant's integrations are others.
@@ -155,7 +161,7 @@ def test_entity_names_use_placeholders_of_their_descriptions() -> None:
     binary_sensors = (*BINARY_SENSORS, *port_binary_sensors(1), connection_binary_sensor("usb1"))
     for platform, descriptions in {
         "binary_sensor": binary_sensors,
-        "sensor": (ACTIVE_PORT, *SENSORS, *ACCOUNT_SENSORS),
+        "sensor": (ACTIVE_PORT, *SENSORS, *TIME_SENSORS, *ACCOUNT_SENSORS, *ROOMS_SENSORS),
     }.items():
         for description in descriptions:
             if description.translation_key is None:
@@ -290,7 +296,7 @@ async def test_home_assistant_in_swedish_shows_swedish_texts(home: Home) -> None
     assert entity_id is not None
     state = home.hass.states.get(entity_id)
     assert state is not None
-    assert state.name == "Boardroom Upptaget"
+    assert state.name == "Boardroom Beläggning"
     swedish: dict[str, str] = {}
     for category in ("entity", "exceptions"):
         swedish |= await async_get_translations(home.hass, "sv", category, {DOMAIN})

@@ -49,12 +49,14 @@ BINARY_SENSORS: tuple[OchnoBinarySensorEntityDescription, ...] = (
     OchnoBinarySensorEntityDescription(
         key="room_system",
         translation_key="room_system",
+        entity_category=EntityCategory.DIAGNOSTIC,
         disabled_above_many_hubs=True,
         is_on_fn=lambda hub: hub.room_system,
     ),
     OchnoBinarySensorEntityDescription(
         key="admin_mode",
         translation_key="admin_mode",
+        entity_category=EntityCategory.DIAGNOSTIC,
         disabled_above_many_hubs=True,
         is_on_fn=lambda hub: hub.admin_mode,
     ),

@@ -53,9 +53,9 @@ CONFIRM_INTERVALS: Final = (0, 0.5, 0.5, 1, 2)
 class _Command:
     """A port to activate.
 
-    `context` tells who gave the command; None if that is unknown. `sent_after` is the number of the
-    last request that began before the command was sent; None if it was not sent yet. `done` is set
-    when a report confirmed or contradicted the command.
+    `context` is that of the action; None if it is unknown. `sent_after` is the number of the last
+    request that began before the command was sent; None if it was not sent yet. `done` is set when
+    a report confirmed or contradicted the command.
     """
 
     port: int
@@ -85,7 +85,7 @@ class _PendingCommands:
         return bool(self._commands)
 
     @property
-    def optimistic(self) -> _Command | None:
+    def shown(self) -> _Command | None:
         """The newest command that is not done; None if there is none."""
         pending = self._not_done
         return pending[-1] if pending else None
@@ -165,21 +165,19 @@ class OchnoControl:
         Raises KeyError if the hub is not in the account.
         """
         hub = self._coordinator.data[hub_id]
-        command = self._optimistic_command(hub_id)
+        command = self._shown_command(hub_id)
         return hub if command is None else hub.with_active_port(command.port)
 
-    def command_context(self, hub_id: str) -> Context | None:
-        """Return who gave the command whose state is shown; None if there is none."""
-        command = self._optimistic_command(hub_id)
+    def context(self, hub_id: str) -> Context | None:
+        """Return the context of the command whose optimistic state is shown; None without one."""
+        command = self._shown_command(hub_id)
         return None if command is None else command.context
 
-    def _optimistic_command(self, hub_id: str) -> _Command | None:
+    def _shown_command(self, hub_id: str) -> _Command | None:
         pending = self._pending.get(hub_id)
-        return None if pending is None else pending.optimistic
+        return None if pending is None else pending.shown
 
-    async def async_turn_on_port(
-        self, hub_id: str, port: int, context: Context | None
-    ) -> None:
+    async def async_turn_on_port(self, hub_id: str, port: int, context: Context | None) -> None:
         """Activate a port. Of several ports that are turned on at once, activate only one.
 
         This is the port that is active already, or else the first. The calls for the other ports
@@ -195,9 +193,7 @@ class OchnoControl:
         active = self.hub(hub_id).active_port
         await self.async_set_active_port(hub_id, active if active in ports else min(ports), context)
 
-    async def async_set_active_port(
-        self, hub_id: str, port: int, context: Context | None = None
-    ) -> None:
+    async def async_set_active_port(self, hub_id: str, port: int, context: Context | None) -> None:
         """Activate a port, 0 for none; return when the cloud reports it or a button press.
 
         The port is shown as active immediately, until 10 seconds after the request at most. If

@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, override
 
-from homeassistant.core import callback
+from homeassistant.core import Context, callback
 from homeassistant.helpers.device_registry import DeviceInfo
-from homeassistant.helpers.entity import EntityDescription
+from homeassistant.helpers.entity import Entity, EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .const import CONF_ACCESS, DOMAIN, Access
 from .coordinator import OchnoCoordinator
 from .data import OchnoConfigEntry, OchnoData
-from .devices import async_entity_ids
+from .devices import account_identifier, async_entity_ids
 from .operated.models import Hub
 
 # Home Assistant enables at most 10,000 entities per config entry. Above this number of hubs, the
 # entities that most users can do without are disabled by default.
-MANY_HUBS: Final = 700
+MANY_HUBS: Final = 650
 NO_PORT: Final = "none"
 
 _DEFAULT_PORT: Final = "default_port"
@@ -69,10 +69,9 @@ class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
     @override
     def _handle_coordinator_update(self) -> None:
         if self._hub_id in self.coordinator.devices:
-            # A command to one entity also changes the others that show the active port.
-            context = self._control.command_context(self._hub_id)
-            if context is not None and self.entity_description.access is Access.CONTROL:
-                self.async_set_context(context)
+            if self.entity_description.access is Access.CONTROL:
+                # All of them show the active port. It changes by a command, or by someone else.
+                self.async_set_context(self._control.context(self._hub_id) or Context())
             super()._handle_coordinator_update()
         else:
             # The hub moved to another account, which adds this entity again.
@@ -90,6 +89,17 @@ class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
             and self._hub_id in self.coordinator.data
             and (self.entity_description.available_offline or not self.hub.offline)
         )
+
+
+class OchnoAccountEntity(Entity):
+    """Entity of an account."""
+
+    _attr_has_entity_name = True
+
+    def __init__(self, entry: OchnoConfigEntry, description: EntityDescription) -> None:
+        self.entity_description = description
+        self._attr_unique_id = f"{entry.unique_id}_{description.key}"
+        self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, account_identifier(entry))})
 
 
 class OchnoActivePortEntity(OchnoHubEntity):

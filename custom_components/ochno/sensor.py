@@ -1,9 +1,9 @@
-"""Sensors: the active port (with read-only access), hub diagnostics, and the account."""
+"""Sensors: the active port (with read-only access), hub diagnostics, usage, and the account."""
 
 from collections.abc import Callable, Iterator, Mapping, Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
-from typing import override
+from typing import Final, override
 
 from homeassistant.components.sensor import (
     SensorDeviceClass,
@@ -11,25 +11,38 @@ from homeassistant.components.sensor import (
     SensorEntityDescription,
     SensorStateClass,
 )
-from homeassistant.const import EntityCategory
+from homeassistant.const import EntityCategory, UnitOfTime
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers.device_registry import DeviceInfo
+from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .const import DOMAIN, Access, PushState
 from .coordinator import OchnoCoordinator
 from .data import OchnoConfigEntry, OchnoData
-from .devices import account_identifier
 from .entity import (
+    OchnoAccountEntity,
     OchnoActivePortEntity,
     OchnoEntityDescription,
     OchnoHubEntity,
     async_add_hub_entities,
 )
 from .operated.models import Hub
+from .usage import (
+    OchnoRoomsSensor,
+    OchnoRoomsSensorEntityDescription,
+    OchnoTimeSensor,
+    OchnoTimeSensorEntityDescription,
+    RoomCounter,
+)
 
 PARALLEL_UPDATES = 0
+
+type AccountAttributes = Mapping[str, datetime | list[str] | None]
+
+_HUBS: Final = "hubs"
+# Every change of the state sends them to all open browsers.
+_MAX_HUB_NAMES: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +57,7 @@ class OchnoAccountSensorEntityDescription(SensorEntityDescription):
     """Description of a sensor of the account."""
 
     value_fn: Callable[[OchnoData], str | int]
-    attributes_fn: Callable[[OchnoData], Mapping[str, datetime | None]] | None = None
+    attributes_fn: Callable[[OchnoData], AccountAttributes] | None = None
 
 
 ACTIVE_PORT = OchnoSensorEntityDescription(
@@ -79,6 +92,45 @@ SENSORS: tuple[OchnoSensorEntityDescription, ...] = (
     ),
 )
 
+TIME_SENSORS: tuple[OchnoTimeSensorEntityDescription, ...] = (
+    OchnoTimeSensorEntityDescription(
+        key="time_in_use",
+        translation_key="time_in_use",
+        device_class=SensorDeviceClass.DURATION,
+        native_unit_of_measurement=UnitOfTime.HOURS,
+        state_class=SensorStateClass.TOTAL_INCREASING,
+        suggested_display_precision=2,
+        is_on_fn=lambda hub: hub.in_use,
+    ),
+    OchnoTimeSensorEntityDescription(
+        key="time_on_screen",
+        translation_key="time_on_screen",
+        device_class=SensorDeviceClass.DURATION,
+        native_unit_of_measurement=UnitOfTime.HOURS,
+        state_class=SensorStateClass.TOTAL_INCREASING,
+        suggested_display_precision=2,
+        entity_registry_enabled_default=False,
+        is_on_fn=lambda hub: hub.on_screen,
+    ),
+)
+
+
+def _offline_hub_names(coordinator: OchnoCoordinator) -> list[str]:
+    """Return the names of the offline hubs, of the first hundred if there are more."""
+    registry = dr.async_get(coordinator.hass)
+    devices = [
+        registry.async_get_device_by_identifier((DOMAIN, hub.id), coordinator.config_entry.entry_id)
+        for hub in coordinator.data.values()
+        if hub.offline
+    ]
+    names = [
+        device.name_by_user or device.name or ""
+        for device in devices
+        if device is not None and not device.disabled
+    ]
+    return sorted(names, key=str.casefold)[:_MAX_HUB_NAMES]
+
+
 ACCOUNT_SENSORS: tuple[OchnoAccountSensorEntityDescription, ...] = (
     OchnoAccountSensorEntityDescription(
         key="hubs_online",
@@ -93,6 +145,7 @@ ACCOUNT_SENSORS: tuple[OchnoAccountSensorEntityDescription, ...] = (
         state_class=SensorStateClass.MEASUREMENT,
         entity_category=EntityCategory.DIAGNOSTIC,
         value_fn=lambda data: data.coordinator.hubs_by_connectivity[False],
+        attributes_fn=lambda data: {_HUBS: _offline_hub_names(data.coordinator)},
     ),
     OchnoAccountSensorEntityDescription(
         key="instant_updates",
@@ -106,6 +159,21 @@ ACCOUNT_SENSORS: tuple[OchnoAccountSensorEntityDescription, ...] = (
     ),
 )
 
+ROOMS_SENSORS: tuple[OchnoRoomsSensorEntityDescription, ...] = (
+    OchnoRoomsSensorEntityDescription(
+        key="rooms_in_use",
+        translation_key="rooms_in_use",
+        state_class=SensorStateClass.MEASUREMENT,
+        in_use=True,
+    ),
+    OchnoRoomsSensorEntityDescription(
+        key="rooms_free",
+        translation_key="rooms_free",
+        state_class=SensorStateClass.MEASUREMENT,
+        in_use=False,
+    ),
+)
+
 
 async def async_setup_entry(
     hass: HomeAssistant,
@@ -113,10 +181,11 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the sensors."""
-    async_add_entities(
-        OchnoAccountSensor(entry.runtime_data, description) for description in ACCOUNT_SENSORS
-    )
+    async_add_entities(OchnoAccountSensor(entry, description) for description in ACCOUNT_SENSORS)
+    rooms = RoomCounter(hass, entry)
+    async_add_entities(OchnoRoomsSensor(entry, description, rooms) for description in ROOMS_SENSORS)
     async_add_hub_entities(entry, async_add_entities, _descriptions, OchnoSensor)
+    async_add_hub_entities(entry, async_add_entities, _time_descriptions, OchnoTimeSensor)
     async_add_hub_entities(
         entry, async_add_entities, _active_port_descriptions, OchnoActivePortSensor
     )
@@ -127,6 +196,14 @@ def _descriptions(
 ) -> Iterator[OchnoSensorEntityDescription]:
     for description in SENSORS:
         if description.key in registered_keys or description.value_fn(hub) is not None:
+            yield description
+
+
+def _time_descriptions(
+    hub: Hub, registered_keys: AbstractSet[str]
+) -> Iterator[OchnoTimeSensorEntityDescription]:
+    for description in TIME_SENSORS:
+        if description.key in registered_keys or description.is_on_fn(hub) is not None:
             yield description
 
 
@@ -164,19 +241,18 @@ class OchnoActivePortSensor(OchnoActivePortEntity, SensorEntity):
         return self.active_port
 
 
-class OchnoAccountSensor(CoordinatorEntity[OchnoCoordinator], SensorEntity):
+class OchnoAccountSensor(CoordinatorEntity[OchnoCoordinator], OchnoAccountEntity, SensorEntity):
     """Sensor of the account."""
 
-    _attr_has_entity_name = True
+    _unrecorded_attributes = frozenset({_HUBS})
     entity_description: OchnoAccountSensorEntityDescription
 
-    def __init__(self, data: OchnoData, description: OchnoAccountSensorEntityDescription) -> None:
-        super().__init__(data.coordinator)
-        self.entity_description = description
-        self._data = data
-        entry = data.coordinator.config_entry
-        self._attr_unique_id = f"{entry.unique_id}_{description.key}"
-        self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, account_identifier(entry))})
+    def __init__(
+        self, entry: OchnoConfigEntry, description: OchnoAccountSensorEntityDescription
+    ) -> None:
+        super().__init__(entry.runtime_data.coordinator)
+        OchnoAccountEntity.__init__(self, entry, description)
+        self._data = entry.runtime_data
 
     @property
     @override
@@ -185,7 +261,7 @@ class OchnoAccountSensor(CoordinatorEntity[OchnoCoordinator], SensorEntity):
 
     @property
     @override
-    def extra_state_attributes(self) -> Mapping[str, datetime | None] | None:
+    def extra_state_attributes(self) -> AccountAttributes | None:
         if self.entity_description.attributes_fn is None:
             return None
         return self.entity_description.attributes_fn(self._data)

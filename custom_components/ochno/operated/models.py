@@ -255,6 +255,17 @@ class Hub:
             return True
         return None if None in connected or not self.ports else False
 
+    @property
+    def on_screen(self) -> bool | None:
+        """Whether a device is connected to the active port, other than the room system's.
+
+        None if that is unknown.
+        """
+        if (active := self.valid_active_port) is None or not self.ports:
+            return None
+        port = self.port(active)
+        return False if port is None or active == self.fixed_port else port.connected
+
 
 @dataclass(frozen=True, kw_only=True)
 class HubList:
