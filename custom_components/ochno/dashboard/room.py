@@ -1,0 +1,90 @@
+"""View of the generated dashboard for one room."""
+
+from typing import Final
+
+from homeassistant.const import Platform
+
+from ..operated.values import MAX_PORTS
+from ..rooms import Room, RoomHub
+from .cards import (
+    ACTIVE_PORT,
+    Card,
+    DashboardContext,
+    entity_badge,
+    entity_name,
+    heading,
+    navigate,
+    overheating_badge,
+    room_path,
+    section,
+    tile,
+    usage_graph,
+)
+from .views import View, message
+
+HISTORY_HOURS: Final = 24
+USAGE_DAYS: Final = 14
+
+_PORTS: Final = range(1, MAX_PORTS + 1)
+
+
+def room_view(context: DashboardContext, path: str) -> View:
+    """Return the view of a room: its hubs, the last hours, and the hours in use per day."""
+    room = next((room for room in context.rooms if room_path(room) == path), None)
+    if room is None:
+        return message(context.text("no_rooms"))
+    graphs: list[Card] = []
+    if entities := _graph_entities(context, room, "in_use", "active_port"):
+        graphs.append(heading(context.text("last_24_hours")))
+        graphs.append(
+            {"type": "history-graph", "hours_to_show": HISTORY_HOURS, "entities": entities}
+        )
+    if entities := _graph_entities(context, room, "time_in_use"):
+        graphs.append(heading(context.text("hours_per_day")))
+        graphs.append(usage_graph(USAGE_DAYS, entities))
+    sections = [_hub_section(context, hub) for hub in room.hubs]
+    if graphs:
+        sections.append(section(*graphs))
+    return View(sections=sections)
+
+
+def _graph_entities(context: DashboardContext, room: Room, *keys: str) -> list[Card]:
+    platforms = (Platform.BINARY_SENSOR, *ACTIVE_PORT)
+    return [
+        {
+            "entity": entry.entity_id,
+            # The entities of several hubs have the same names.
+            "name": f"{hub.name}: {entity_name(entry)}" if room.hubs[1:] else entity_name(entry),
+        }
+        for hub in room.hubs
+        for entry in context.hub_entities([hub], keys, *platforms)
+    ]
+
+
+def _hub_section(context: DashboardContext, hub: RoomHub) -> Card:
+    """Return the section of a hub: active port, buttons to switch, what is plugged in."""
+    badges = [*map(entity_badge, context.hub_entities([hub], ("in_use", "connectivity")))]
+    badges += map(overheating_badge, context.hub_entities([hub], ["overheating"]))
+    title = heading(hub.name, badges=badges)
+    if context.is_admin:
+        title["tap_action"] = navigate(f"/config/devices/device/{hub.device.id}")
+    switches = context.hub_entities([hub], [f"port_{port}" for port in _PORTS], Platform.SWITCH)
+    plugs = context.hub_entities([hub], [f"port_{port}_connected" for port in _PORTS])
+    cards = [title]
+    for entry in context.hub_entities([hub], ["active_port"], *ACTIVE_PORT):
+        card = tile(entry, grid_options={"columns": 12})
+        # The hubs of a large account have no switches.
+        if entry.domain == Platform.SELECT and not switches:
+            card["features"] = [{"type": "select-options"}]
+        cards.append(card)
+    if switches:
+        cards.append(_subtitle(context, "switch_to"))
+        cards += [tile(entry, tap_action={"action": "toggle"}) for entry in switches]
+    if plugs:
+        cards.append(_subtitle(context, "plugged_in"))
+        cards += map(tile, plugs)
+    return section(*cards)
+
+
+def _subtitle(context: DashboardContext, key: str) -> Card:
+    return heading(context.text(key), heading_style="subtitle")
