@@ -86,9 +86,9 @@ def markdown(*lines: str) -> Card:
     return {"type": "markdown", "content": "\n".join(lines)}
 
 
-def hint(text: str) -> Card:
+def hint(text: str, **config: object) -> Card:
     """Return a text without the frame of a card."""
-    return {**markdown(text), "text_only": True}
+    return {**markdown(text), "text_only": True, **config}
 
 
 def tile(entry: er.RegistryEntry, name: str | None = None, **config: object) -> Card:
@@ -145,7 +145,8 @@ def usage_graph(days: int, entities: Sequence[Card]) -> Card:
         "type": "statistics-graph",
         "chart_type": "bar",
         "period": "day",
-        "days_to_show": days,
+        # The graph shows today in addition.
+        "days_to_show": days - 1,
         "stat_types": ["change"],
         "entities": entities,
     }

@@ -1,5 +1,6 @@
 """View of the generated dashboard for one room."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from homeassistant.const import Platform
@@ -33,32 +34,32 @@ def room_view(context: DashboardContext, path: str) -> View:
     room = next((room for room in context.rooms if room_path(room) == path), None)
     if room is None:
         return message(context.text("no_rooms"))
-    graphs: list[Card] = []
-    if entities := _graph_entities(context, room, "in_use", "active_port"):
-        graphs.append(heading(context.text("last_24_hours")))
-        graphs.append(
-            {"type": "history-graph", "hours_to_show": HISTORY_HOURS, "entities": entities}
-        )
-    if entities := _graph_entities(context, room, "time_in_use"):
-        graphs.append(heading(context.text("hours_per_day")))
-        graphs.append(usage_graph(USAGE_DAYS, entities))
     sections = [_hub_section(context, hub) for hub in room.hubs]
+    graphs = [card for hub in room.hubs for card in _history(context, hub, room)]
+    usage: list[Card] = [
+        {"entity": entry.entity_id, "name": hub.name}
+        for hub in room.hubs
+        for entry in context.hub_entities([hub], ["time_in_use"], Platform.SENSOR)
+    ]
+    if usage:
+        graphs += (heading(context.text("hours_per_day")), usage_graph(USAGE_DAYS, usage))
     if graphs:
         sections.append(section(*graphs))
     return View(sections=sections)
 
 
-def _graph_entities(context: DashboardContext, room: Room, *keys: str) -> list[Card]:
-    platforms = (Platform.BINARY_SENSOR, *ACTIVE_PORT)
-    return [
-        {
-            "entity": entry.entity_id,
-            # The entities of several hubs have the same names.
-            "name": f"{hub.name}: {entity_name(entry)}" if room.hubs[1:] else entity_name(entry),
+def _history(context: DashboardContext, hub: RoomHub, room: Room) -> Iterator[Card]:
+    """Return a graph of what the hub reported, with a heading."""
+    entries = context.hub_entities([hub], ["in_use"])
+    entries += context.hub_entities([hub], ["active_port"], *ACTIVE_PORT)
+    if entries:
+        title = context.text("last_24_hours")
+        yield heading(f"{hub.name}: {title}" if room.hubs[1:] else title)
+        yield {
+            "type": "history-graph",
+            "hours_to_show": HISTORY_HOURS,
+            "entities": [{"entity": it.entity_id, "name": entity_name(it)} for it in entries],
         }
-        for hub in room.hubs
-        for entry in context.hub_entities([hub], keys, *platforms)
-    ]
 
 
 def _hub_section(context: DashboardContext, hub: RoomHub) -> Card:

@@ -58,16 +58,17 @@ async def usage_view(context: DashboardContext) -> View:
     used = sorted(
         (room for room in usage.values() if room.hours), key=lambda room: room.hours, reverse=True
     )
-    sections = _graph_sections(context, used)
     unused = [room for room in context.rooms if (it := usage.get(room_path(room))) and not it.hours]
     lists = {
         "busiest": [f"1. {_link(it.room)}: {_duration(it.hours)}" for it in used[:MAX_BUSIEST]],
         "unused": [f"- {_link(room)}" for room in unused],
     }
-    for key, lines in lists.items():
-        if lines:
-            sections.append(section(heading(context.text(key)), _list_card(context, lines)))
-    return View(sections=sections)
+    sections = [
+        section(heading(context.text(key)), _list_card(context, lines))
+        for key, lines in lists.items()
+        if lines
+    ]
+    return View(sections=[*sections, *_graph_sections(context, used)])
 
 
 def _graph_sections(context: DashboardContext, used: Sequence[RoomUsage]) -> list[Card]:

@@ -98,8 +98,8 @@ def rooms_view(context: DashboardContext, floor_key: str | None, page: int) -> V
         if len(shown) > 1 or floor.key not in (NO_FLOOR, NO_AREA):
             cards.insert(0, heading(floor.name, icon=floor.icon))
         if key := {NO_FLOOR: "assign_floors", NO_AREA: "assign_areas"}.get(floor.key):
-            cards.append(hint(context.text(key)))
-        sections.append(section(*cards, column_span=MAX_COLUMNS))
+            cards.append(hint(context.text(key), grid_options={"columns": "full"}))
+        sections.append(section(*cards, column_span=MAX_COLUMNS, background=True))
     return View(sections=sections, watch=watch)
 
 
@@ -119,7 +119,6 @@ def _room_card(context: DashboardContext, room: Room) -> Card:
     """Return the card of a room in the list."""
     return heading(
         room.name,
-        heading_style="subtitle",
         badges=list(_room_badges(context, room)),
         tap_action=navigate(room_path(room)),
         grid_options={"columns": 12},
@@ -181,15 +180,13 @@ def _problem_cards(context: DashboardContext) -> Iterator[Card]:
 
 
 def _firmware_card(context: DashboardContext) -> Card:
-    """Return a table of the firmware versions, the most frequent first."""
+    """Return the firmware versions with the number of hubs, the most frequent first."""
     counts = Counter(
         hub.device.sw_version or context.text("unknown")
         for room in context.rooms
         for hub in room.hubs
     )
-    head = f"| {context.text('firmware')} | {context.text('hubs')} |"
-    rows = [f"| {escape(version)} | {count} |" for version, count in counts.most_common()]
-    return markdown(head, "| --- | ---: |", *rows)
+    return markdown(*(f"- {escape(version)}: {count}" for version, count in counts.most_common()))
 
 
 def _account_sections(context: DashboardContext) -> Iterator[Card]:

@@ -5,8 +5,6 @@ const text = (hass, key) => hass?.localize(`component.ochno.config_panel.dashboa
 const loadTexts = (hass) => hass.loadBackendTranslation("config_panel", TYPE);
 
 class OchnoDashboardStrategy extends HTMLElement {
-  static noEditor = true;
-
   static generate({ type, ...config }, hass) {
     return hass.callWS({ type: "ochno/dashboard", language: hass.language, config });
   }
@@ -39,6 +37,8 @@ class OchnoViewStrategy extends HTMLElement {
   }
 }
 
+// The frontend replaces the registry of elements when it starts; elements from before are lost.
+await customElements.whenDefined("home-assistant");
 customElements.define(`ll-strategy-dashboard-${TYPE}`, OchnoDashboardStrategy);
 customElements.define(`ll-strategy-view-${TYPE}`, OchnoViewStrategy);
 
@@ -52,6 +52,6 @@ window.customStrategies.push({
   documentationURL: "https://github.com/ha-ochno/ha-ochno/blob/main/docs/dashboard.md",
 });
 
-// The dialog to add a dashboard does not wait for texts, so they are loaded in advance.
+// The dialog that shows these texts does not wait until they are loaded.
 while (!current()?.localize) await new Promise((resolve) => setTimeout(resolve, 100));
 await loadTexts(current());
