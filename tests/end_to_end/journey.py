@@ -221,8 +221,8 @@ async def add_dashboard(browser: Browser, button: str, name: str, create: str) -
     await browser.open("/config/lovelace/dashboards")
     await browser.click_button(button)
     await browser.click_button(name)
-    title = browser.page.get_by_role("textbox", name=re.compile("^Tit(el|le)"))
-    await expect(title).to_have_value(name)
+    form = browser.page.locator("dialog-lovelace-dashboard-detail")
+    await expect(form.get_by_role("textbox").first).to_have_value(name)
     await browser.page.get_by_role("button", name=create, exact=True).last.click()
     link = browser.page.locator("ha-sidebar").get_by_role("link", name=name)
     # The configuration of the demo has a dashboard with the English name.
