@@ -220,7 +220,7 @@ async def add_dashboard(browser: Browser, button: str, name: str, create: str) -
     """Add the generated dashboard in the settings, and open it."""
     await browser.open("/config/lovelace/dashboards")
     await browser.click_button(button)
-    await browser.click_button(name)
+    await browser.page.locator("dashboard-card", has_text=name).click()
     form = browser.page.locator("dialog-lovelace-dashboard-detail")
     await expect(form.get_by_role("textbox").first).to_have_value(name)
     await browser.page.get_by_role("button", name=create, exact=True).last.click()
