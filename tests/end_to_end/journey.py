@@ -227,6 +227,7 @@ async def add_dashboard(browser: Browser, button: str, name: str, create: str) -
     link = browser.page.locator("ha-sidebar").get_by_role("link", name=name)
     # The configuration of the demo has a dashboard with the English name.
     await link.last.click()
+    await browser.page.wait_for_url("**/rooms")
 
 
 def related_errors(browser: Browser, start: int) -> list[str]:
