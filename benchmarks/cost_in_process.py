@@ -6,6 +6,7 @@ CPU seconds are those of the thread of the event loop, medians of several repeti
 import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 import gc
 from itertools import cycle
 import json
@@ -31,7 +32,7 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.recorder import get_instance
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 from tests.live.environment import CommandError, Environment
-from tests.live.frontend import open_frontend
+from tests.live.frontend import Frontend, open_frontend
 
 from .cost import PATTERNS, Measurement
 from .press import PRESSES
@@ -77,6 +78,7 @@ class CostBenchmark:
         self.hass = hass
         self.session = session
         self.environment = environment
+        self.dashboard = 0.0
         self.hubs: list[str] = []
         self.ports = cycle((2, 3))
 
@@ -104,6 +106,7 @@ class CostBenchmark:
         async with open_frontend(self.session, self.environment) as frontend:
             await frontend.add_credentials()
             await frontend.link_account("read")
+            self.dashboard = await self.measure_dashboard(frontend)
         if len(self.entry.runtime_data.coordinator.data) != len(self.hubs):
             raise CommandError("Home Assistant does not have all hubs of the simulator.")
 
@@ -170,6 +173,16 @@ class CostBenchmark:
             await asyncio.sleep(0)
             longest = max(longest, time.thread_time() - start)
         return longest
+
+    async def measure_dashboard(self, frontend: Frontend) -> float:
+        """Return the CPU seconds of the slowest command of the dashboard, client included."""
+        command = partial(frontend.command, language="en")
+        views = (await command("ochno/dashboard", config={}))["views"]
+        actions = [partial(command, "ochno/dashboard", config={})]
+        for config in {view["strategy"]["view"]: view["strategy"] for view in views}.values():
+            del config["type"]
+            actions.append(partial(command, "ochno/dashboard/view", config=config))
+        return max([await self.measure(action) for action in actions])
 
     async def measure_push(self) -> float:
         """Return the CPU seconds of one delivery. Another process presses the buttons."""
@@ -262,6 +275,7 @@ class CostBenchmark:
             "requests_per_poll": requests,
             "setup": setup,
             "entities": sum(entity.disabled_by is None for entity in entities),
+            "dashboard": self.dashboard,
             "push": push,
             "database_rows": rows,
             "own_memory_per_hub": own_memory,

@@ -97,11 +97,14 @@ async def home(
     for component in (
         "config",
         "application_credentials",
+        "frontend",
         "webhook",
         "diagnostics",
         "system_health",
     ):
         assert await async_setup_component(hass, component, {})
+    # Home Assistant's web server does the same, so that integrations can be added at any time.
+    hass.http.app._router.freeze = lambda: None  # type: ignore[method-assign]  # noqa: SLF001
     yield Home(hass, await hass_client(), simulator, freezer, leak_detector)
     # Home Assistant must be able to shut down after a test that injected faults.
     simulator.clear_faults()

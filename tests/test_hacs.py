@@ -236,7 +236,7 @@ def test_release_archive_has_exactly_the_committed_files_of_the_integration(
         *("__init__.py", "manifest.json", "icons.json", "quality_scale.yaml"),
         *("translations/en.json", "brand/icon.png", "operated/client.py"),
     }
-    assert {Path(name).suffix for name in contents} == {".py", ".json", ".yaml", ".png"}
+    assert {Path(name).suffix for name in contents} == {".js", ".json", ".png", ".py", ".yaml"}
 
 
 @pytest.mark.parametrize("tag", [f"v{MANIFEST['version']}", "9.9.9"])

@@ -126,7 +126,7 @@ def environment(tmp_path: Path, socket_enabled: None) -> Environment:
     environment = Environment(
         folder=tmp_path / "process", port=free_port(), simulator_port=free_port()
     )
-    environment.prepare(environment.home_assistant_url, dashboard=False)
+    environment.prepare(environment.home_assistant_url)
     configuration = CONFIGURATION.format(port=environment.port)
     (environment.folder / "configuration.yaml").write_text(configuration)
     return environment

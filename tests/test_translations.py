@@ -42,12 +42,23 @@ UNTRANSLATED_NAMES = (
 )
 # The texts that are the same as in English, by language.
 SAME_AS_ENGLISH: dict[str, set[str]] = {
-    "da": {"Port", "Port {port}", "Server"},
-    "de": {"Hubs", "Hubs offline", "Hubs online", "Server"},
+    "da": {"Firmware", "Offline", "Port", "Port {port}", "Server"},
+    "de": {"Firmware", "Hubs", "Hubs offline", "Hubs online", "Offline", "Server"},
     "fi": set(),
     "fr": {"Hubs", "Options", "Port", "Port {port}"},
     "nb": {"Port", "Port {port}", "Server"},
-    "nl": {"Hub is offline", "Hub is online", "Hubs", "Hubs offline", "Hubs online", "Server"},
+    "nl": {
+        *(
+            "Firmware",
+            "Hub is offline",
+            "Hub is online",
+            "Hubs",
+            "Hubs offline",
+            "Hubs online",
+            "Offline",
+        ),
+        "Server",
+    },
     "sv": {"Server"},
 }
 # How the texts name the custom integration at Ochno. Home Assistant's integrations are others.
@@ -223,9 +234,16 @@ def test_config_flow_translations_are_used() -> None:
     assert set(EN["config"]["abort"]) <= strings
     assert set(EN["config"]["error"]) <= strings
     assert set(EN) <= {
-        *("application_credentials", "conditions", "config", "entity", "exceptions"),
-        *("issues", "options", "selector", "services", "system_health", "triggers"),
+        *("application_credentials", "conditions", "config", "config_panel", "entity"),
+        *("exceptions", "issues", "options", "selector", "services", "system_health", "triggers"),
     }
+
+
+def test_dashboard_texts_are_used() -> None:
+    package = [tree for path, tree in TREES.items() if path.parent.stem == "dashboard"]
+    script = (PACKAGE / "frontend" / "dashboard.js").read_text(encoding="utf-8")
+    strings = set().union(*map(string_constants, package), re.findall(r'"(\w+)"', script))
+    assert EN["config_panel"]["dashboard"].keys() <= strings
 
 
 @pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)

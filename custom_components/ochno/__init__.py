@@ -5,11 +5,14 @@ from typing import Final
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.device_registry import AnyDeviceEntry
+from homeassistant.helpers.typing import ConfigType
 
-from .const import CONF_PUSH, CONF_SERVER
+from .const import CONF_PUSH, CONF_SERVER, DOMAIN
 from .control import OchnoControl
 from .coordinator import OchnoCoordinator
+from .dashboard import async_setup_dashboard
 from .data import OchnoConfigEntry, OchnoData
 from .devices import (
     account_identifier,
@@ -22,7 +25,14 @@ from .push import OchnoPush, async_remove_push
 from .session import async_create_client, async_get_budget, async_remove_budget
 from .tokens import OchnoSession, async_remove_tokens
 
+CONFIG_SCHEMA: Final = cv.config_entry_only_config_schema(DOMAIN)
 PLATFORMS: Final = [Platform.BINARY_SENSOR, Platform.SELECT, Platform.SENSOR, Platform.SWITCH]
+
+
+async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
+    """Set up what all accounts share."""
+    await async_setup_dashboard(hass)
+    return True
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bool:

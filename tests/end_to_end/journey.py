@@ -26,6 +26,8 @@ AUTOMATION_WITH_EXCLUDED_PORT = {
     },
 }
 LONG_NAME = "Conference and training room with the folding wall, 4th floor, north wing"
+# Console errors of every page, in a browser without internet and service workers.
+UNRELATED_ERRORS = re.compile("ERR_NAME_NOT_RESOLVED|reading 'addEventListener'")
 # Log messages of Home Assistant for every custom integration and for the revoked access.
 EXPECTED_LOG_MESSAGES = re.compile(
     "has not been tested by Home Assistant|Ochno Operated no longer accepts the sign-in"
@@ -208,14 +210,86 @@ async def test_port_switch_turned_on_activates_port(browser: Browser) -> None:
     assert S_IMODE(renewed_tokens.stat().st_mode) == 0o600
 
 
-async def test_dashboard_and_device_page_ten_ports_fit_the_screen(browser: Browser) -> None:
-    await browser.open("/meeting-rooms")
-    await browser.expect_text("Switch the screen to")
-    await expect(browser.page.locator("hui-error-card, hui-warning")).to_have_count(0)
-    await browser.take_screenshots("dashboard")
+async def test_device_page_ten_ports_fit_the_screen(browser: Browser) -> None:
     await open_device(browser, LONG_NAME)
     await expect(browser.entity_row("Port 10 connected")).to_be_visible()
     await browser.take_screenshots("ten-ports")
+
+
+async def add_dashboard(browser: Browser, button: str, name: str, create: str) -> None:
+    """Add the generated dashboard in the settings, and open it."""
+    await browser.open("/config/lovelace/dashboards")
+    await browser.click_button(button)
+    await browser.page.locator("dashboard-card", has_text=name).click()
+    form = browser.page.locator("dialog-lovelace-dashboard-detail")
+    await expect(form.get_by_role("textbox").first).to_have_value(name)
+    await browser.page.get_by_role("button", name=create, exact=True).last.click()
+    link = browser.page.locator("ha-sidebar").get_by_role("link", name=name)
+    # The configuration of the demo has a dashboard with the English name.
+    await link.last.click()
+    await browser.page.wait_for_url("**/rooms")
+
+
+def related_errors(browser: Browser, start: int) -> list[str]:
+    """Return the console errors since `start` that a page can cause by itself."""
+    return [error for error in browser.errors[start:] if not UNRELATED_ERRORS.search(error)]
+
+
+async def open_view(browser: Browser, path: str, text: str) -> None:
+    """Open another view of the dashboard, and wait until it is shown without an error."""
+    url = browser.page.url.rpartition("/")[0].removeprefix(browser.environment.home_assistant_url)
+    await browser.open(f"{url}/{path}")
+    await expect(browser.page.locator("hui-view").get_by_text(text).first).to_be_visible()
+    await expect(browser.page.locator("hui-error-card, hui-warning, ha-alert")).to_have_count(0)
+
+
+async def test_dashboard_added_from_dialog_opens_room_that_switches_port(browser: Browser) -> None:
+    start = len(browser.errors)
+    await add_dashboard(browser, "Add dashboard", "Meeting rooms", "Create")
+    await browser.page.get_by_role("button", name="Focus room").click()
+    await browser.expect_text("Switch the screen to")
+    tile = browser.page.locator("hui-tile-card", has_text=re.compile(r"^\s*Port 3\s*O"))
+    await tile.get_by_role("button").first.press("Enter")
+    await expect(tile).to_contain_text("On")
+    active_port = browser.page.locator("hui-tile-card", has_text="Active port")
+    await expect(active_port).to_contain_text("Port 3")
+    await press_in_simulator(browser, "Press, button of port 1, Focus room")
+    await expect(active_port).to_contain_text("Port 1")
+    assert related_errors(browser, start) == []
+
+
+async def test_dashboard_views_fit_the_screen_without_errors(browser: Browser) -> None:
+    start = len(browser.errors)
+    for path, text in (
+        ("rooms", "Focus room"),
+        ("room-focus_room", "Last 24 hours"),
+        ("usage", "hours in use"),
+        ("hubs", "Firmware"),
+    ):
+        await open_view(browser, path, text)
+        await browser.take_screenshots(f"dashboard-{path}")
+    assert related_errors(browser, start) == []
+
+
+async def test_dashboard_in_swedish_is_swedish(browser: Browser) -> None:
+    home_assistant = "document.querySelector('home-assistant').hass"
+    save = (
+        f"it => {home_assistant}.callWS("
+        "{type: 'frontend/set_user_data', key: 'language', value: {language: it}})"
+    )
+    start = len(browser.errors)
+    await browser.page.evaluate(save, "sv")
+    await add_dashboard(browser, "Lägg till kontrollpanel", "Mötesrum", "Skapa")
+    for path, text in (
+        ("rooms", "Focus room"),
+        ("room-focus_room", "Senaste 24 timmarna"),
+        ("usage", "i bruk"),
+        ("hubs", "Fast programvara"),
+    ):
+        await open_view(browser, path, text)
+        await browser.take_screenshots(f"dashboard-swedish-{path}")
+    await browser.page.evaluate(save, "en")
+    assert related_errors(browser, start) == []
 
 
 async def test_simulator_page_light_and_dark_is_accessible(browser: Browser) -> None:

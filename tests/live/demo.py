@@ -65,11 +65,7 @@ async def show_changes(frontend: Frontend, names: dict[str, str]) -> None:
 async def run_demo(environment: Environment, *, manual: bool, control: bool, push: bool) -> None:
     """Run the demo until Home Assistant stops."""
     old_folder = environment.folder.exists()
-    environment.prepare(
-        PUBLIC_URL if push else environment.home_assistant_url,
-        # The cards of the dashboard switch ports.
-        dashboard=control or manual,
-    )
+    environment.prepare(PUBLIC_URL if push else environment.home_assistant_url)
     if old_folder:
         say("The data of the last demo on this port was deleted.")
     say("Starting the simulator of Ochno Operated …")

@@ -37,6 +37,13 @@ system_health:
 diagnostics:
 logger:
   default: warning
+lovelace:
+  dashboards:
+    meeting-rooms:
+      mode: yaml
+      filename: dashboard.yaml
+      title: Meeting rooms
+      icon: mdi:google-classroom
 automation ui: !include automations.yaml
 automation demo:
   - id: laptop_in_the_boardroom
@@ -51,13 +58,8 @@ automation demo:
           message: A laptop was plugged in to port {{{{ trigger.port }}}} in the boardroom.
 """
 DASHBOARD = """\
-lovelace:
-  dashboards:
-    meeting-rooms:
-      mode: yaml
-      filename: dashboard.yaml
-      title: Meeting rooms
-      icon: mdi:google-classroom
+strategy:
+  type: custom:ochno
 """
 
 
@@ -135,7 +137,7 @@ class Environment:
         """Return the path of Home Assistant's output."""
         return self.folder / "hass.log"
 
-    def prepare(self, external_url: str, *, dashboard: bool = True) -> None:
+    def prepare(self, external_url: str) -> None:
         """Replace the configuration folder with a new one that contains the integration."""
         for port in (self.port, self.simulator_port):
             _check_port_is_free(port)
@@ -144,10 +146,9 @@ class Environment:
         integration = self.folder / "custom_components" / "ochno"
         integration.symlink_to(ROOT / "custom_components" / "ochno")
         configuration = CONFIGURATION.format(external_url=external_url, port=self.port)
-        configuration += DASHBOARD if dashboard else ""
         (self.folder / "configuration.yaml").write_text(configuration)
         (self.folder / "automations.yaml").write_text("[]\n")
-        shutil.copy(ROOT / "docs" / "dashboard.yaml", self.folder)
+        (self.folder / "dashboard.yaml").write_text(DASHBOARD)
 
     @asynccontextmanager
     async def run_simulator(
