@@ -25,7 +25,7 @@ from custom_components.ochno.const import PushState
 from custom_components.ochno.coordinator import OchnoCoordinator
 from custom_components.ochno.data import OchnoConfigEntry
 from custom_components.ochno.operated.client import OperatedClient
-from custom_components.ochno.operated.models import HubList
+from custom_components.ochno.operated.hub_list import HubList
 from homeassistant import bootstrap, runner
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er

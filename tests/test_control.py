@@ -672,7 +672,7 @@ async def test_lost_command_does_not_disable_instant_updates(home: Home) -> None
     await home.set_external_url()
     with (
         patch(f"{PACKAGE}.push.PUSH_POLL_INTERVAL", timedelta(seconds=0.5)),
-        patch(f"{PACKAGE}.push.DELIVERY_GRACE_PERIOD", timedelta(seconds=0.2)),
+        patch(f"{PACKAGE}.missed.DELIVERY_GRACE_PERIOD", timedelta(seconds=0.2)),
     ):
         await home.link_account(access="control")
         await home.wait_until_idle()

@@ -21,7 +21,8 @@ from .operated.errors import (
     OperatedResponseError,
     OperatedUnauthorizedError,
 )
-from .operated.models import Hub, HubList
+from .operated.hub_list import HubList
+from .operated.models import Hub
 from .operated.types import JSON
 from .ports import RegisteredPorts
 from .problems import (

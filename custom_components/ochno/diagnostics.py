@@ -18,7 +18,8 @@ from .oauth import granted_scopes
 from .operated.accounts import User, read_accounts, read_spaces
 from .operated.client import OperatedClient, hub_path
 from .operated.errors import OperatedError
-from .operated.models import Hub, HubList
+from .operated.hub_list import HubList
+from .operated.models import Hub
 from .operated.redact import redact, shape
 from .operated.types import JSON
 from .operated.values import decode, unwrapped_object
@@ -135,7 +136,7 @@ def _deliveries(data: OchnoData) -> dict[str, list[dict[str, Any]]]:
 async def _response(client: OperatedClient, path: str, interpret: Interpret) -> JSON:
     """Return a redacted response and how it is interpreted, or the error as a string."""
     try:
-        response = await client.inspect(path)
+        response = await client.transport.inspect(path)
     except (OperatedError, HomeAssistantError) as err:
         return error_summary(err)
     result: dict[str, JSON] = {

@@ -23,9 +23,9 @@ from homeassistant.exceptions import (
 )
 
 from .const import DOMAIN, PRODUCTION, Access
-from .operated.client import read_body
 from .operated.errors import OperatedResponseError
 from .operated.redact import shape
+from .operated.transport import read_body
 from .operated.types import JSON
 from .operated.values import decode, seconds_from_now, unwrapped_object
 from .session import async_get_evidence, async_get_session

@@ -5,12 +5,10 @@ Polling continues with or without a subscription. Subscription errors do not fai
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from http import HTTPStatus
 import random
 import secrets
-import time
 from typing import Final, TypedDict
 
 from homeassistant.components import webhook
@@ -25,6 +23,7 @@ from homeassistant.helpers.storage import Store
 from . import cloudhook
 from .const import DOMAIN, LOGGER, PushState
 from .coordinator import OchnoCoordinator
+from .missed import MissedDeliveries
 from .operated.client import OperatedClient
 from .operated.errors import (
     OperatedForbiddenError,
@@ -39,14 +38,10 @@ PUSH_POLL_INTERVAL: Final = timedelta(seconds=120)
 # A subscription seems to expire after two hours. Half of that leaves time for retries.
 EXTEND_INTERVAL: Final = timedelta(minutes=60)
 RETRY_INTERVALS: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 60, 360))
-# The delivery of a change that a poll found may still arrive within this time.
-DELIVERY_GRACE_PERIOD: Final = timedelta(seconds=10)
 # Seconds.
 STOP_TIMEOUT: Final = 8
-# Seconds between two maintenance runs after a change of the URL, and between two replacements of a
-# subscription that misses deliveries.
+# Seconds between two maintenance runs after a change of the URL.
 _EVENT_INTERVAL: Final = 60
-_REPLACEMENT_INTERVAL: Final = 3600
 _POLLING_REASONS: Final = {
     PushState.NO_URL: "there is no public https URL",
     PushState.FAILING: "a change was not delivered",
@@ -91,9 +86,6 @@ class OchnoPush:
     ) -> None:
         self.state = PushState.OFF
         self.reason = ""
-        self.webhook = OchnoWebhook(
-            hass, entry, coordinator, self._handle_delivery, self._handle_announced_change
-        )
         self._hass = hass
         self._entry = entry
         self._client = client
@@ -108,10 +100,10 @@ class OchnoPush:
         self._stopped = False
         self._unregistered = False
         self._cancel_next: CALLBACK_TYPE | None = None
-        # Ids of the hubs of which a poll found a change that was not delivered.
-        self._undelivered: set[str] = set()
-        self._next_replacement = time.monotonic()
-        self._awaited_deliveries: dict[str, CALLBACK_TYPE] = {}
+        self._missed = MissedDeliveries(hass, self._handle_missed_delivery)
+        self.webhook = OchnoWebhook(
+            hass, entry, coordinator, self._missed.handle_delivery, self._handle_announced_change
+        )
         # Nabu Casa may connect and disconnect often.
         self._maintenance = Debouncer(
             hass,
@@ -149,9 +141,7 @@ class OchnoPush:
         self.webhook.async_stop()
         self._maintenance.async_shutdown()
         self._schedule_maintenance(None)
-        while self._awaited_deliveries:
-            _, cancel = self._awaited_deliveries.popitem()
-            cancel()
+        self._missed.async_stop()
         with suppress(Exception):
             async with asyncio.timeout(STOP_TIMEOUT), self._lock:
                 await self._async_unsubscribe()
@@ -176,12 +166,9 @@ class OchnoPush:
     @callback
     def _handle_coordinator_update(self) -> None:
         """Expect a delivery for each change that a poll found; retry after an outage."""
-        if self.state is PushState.ACTIVE or self._undelivered:
-            for hub_id in self._coordinator.changed_by_poll - self._awaited_deliveries.keys():
-                self._awaited_deliveries[hub_id] = async_call_later(
-                    self._hass, DELIVERY_GRACE_PERIOD, partial(self._handle_missed_delivery, hub_id)
-                )
-            self._undelivered &= self._coordinator.data.keys()
+        if self.state is PushState.ACTIVE or self._missed.hub_ids:
+            coordinator = self._coordinator
+            self._missed.async_handle_poll(coordinator.changed_by_poll, set(coordinator.data))
         was_unavailable = self._account_unavailable
         self._account_unavailable = not self._coordinator.last_update_success
         if was_unavailable and not self._account_unavailable and self._failures:
@@ -223,11 +210,11 @@ class OchnoPush:
 
     async def _async_subscribe_or_extend(self) -> PushState:
         url = await self.webhook.async_public_url()
-        replace = bool(self._undelivered) and time.monotonic() >= self._next_replacement
+        replace = self._missed.replacement_due
         if self._subscription_id is not None and (replace or url is None or url != self._url):
             await self._async_unsubscribe()
         if replace:
-            self._next_replacement = time.monotonic() + _REPLACEMENT_INTERVAL
+            self._missed.handle_replacement()
         if url is None:
             return PushState.NO_URL
         if self._subscription_id is not None:
@@ -244,7 +231,7 @@ class OchnoPush:
             if not self._stopped:
                 self.webhook.accept(token)
             await self._async_save()
-        return PushState.FAILING if self._undelivered else PushState.ACTIVE
+        return PushState.FAILING if self._missed.hub_ids else PushState.ACTIVE
 
     async def _async_unsubscribe(self) -> None:
         """End the subscription. Its id is kept until the server confirms that it is gone."""
@@ -293,26 +280,18 @@ class OchnoPush:
             None if delay is None else async_call_later(self._hass, delay, self._start_maintenance)
         )
 
-    def _handle_delivery(self, hub_id: str) -> None:
-        """Stop waiting for a delivery about a hub."""
-        if (cancel := self._awaited_deliveries.pop(hub_id, None)) is not None:
-            cancel()
-
     def _handle_announced_change(self, hub_id: str) -> None:
-        """Set the state to active again when the deliveries of all hubs arrive."""
-        if hub_id in self._undelivered:
-            self._undelivered.remove(hub_id)
-            if not self._undelivered:
+        """Set the state to active again when the changes of all hubs are delivered."""
+        if hub_id in self._missed.hub_ids:
+            self._missed.hub_ids.remove(hub_id)
+            if not self._missed.hub_ids:
                 self._set_state(PushState.ACTIVE, "")
 
     @callback
-    def _handle_missed_delivery(self, hub_id: str, _now: datetime) -> None:
-        """Poll as often as without a subscription, and replace it at most once an hour."""
-        del self._awaited_deliveries[hub_id]
-        is_first = not self._undelivered
-        self._undelivered.add(hub_id)
+    def _handle_missed_delivery(self) -> None:
+        """Poll as often as without a subscription, and replace it."""
         self._set_state(PushState.FAILING, _POLLING_REASONS[PushState.FAILING])
-        if is_first and time.monotonic() >= self._next_replacement:
+        if len(self._missed.hub_ids) == 1 and self._missed.replacement_due:
             self._start_maintenance()
 
 

@@ -11,8 +11,9 @@ from homeassistant.util.hass_dict import HassKey
 
 from .const import DOMAIN
 from .operated.budget import RequestBudget
-from .operated.client import OperatedClient, TokenSource
+from .operated.client import OperatedClient
 from .operated.evidence import Evidence
+from .operated.transport import TokenSource
 
 _SESSION: Final[HassKey[aiohttp.ClientSession]] = HassKey(f"{DOMAIN}_session")
 _BUDGETS: Final[HassKey[dict[str, RequestBudget]]] = HassKey(f"{DOMAIN}_budgets")

@@ -28,7 +28,7 @@ from homeassistant.util.hass_dict import HassKey
 
 from .const import CONF_SERVER, DOMAIN
 from .oauth import OAUTH_PATH, OchnoImplementation, Token
-from .operated.client import retry_after_of
+from .operated.transport import retry_after_of
 from .problems import async_start_reauth
 from .session import async_get_budget
 from .storage import async_load, async_remove

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 import gzip
 import json
 from socket import SO_LINGER, SOL_SOCKET
@@ -335,7 +336,7 @@ async def test_rate_limit_retry_after_header_is_converted_to_seconds(
 async def test_request_timeout_raises_connection_error(
     client: OperatedClient, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
-    name = "custom_components.ochno.operated.client.REQUEST_TIMEOUT"
+    name = "custom_components.ochno.operated.transport.REQUEST_TIMEOUT"
     monkeypatch.setattr(name, aiohttp.ClientTimeout(total=0.1))
     simulator.add_fault("GET", HUBS_PATH, fault)
     with pytest.raises(OperatedConnectionError, match="Timeout"):
@@ -421,10 +422,8 @@ async def test_request_on_reused_connection_that_breaks_is_repeated_only_if_it_i
         await client.hubs()
         assert failed_requests == 1
         reason = "ClientOSError" if reset else "ServerDisconnectedError"
-        for change in (
-            lambda: client.set_active_port("1", 2),
-            lambda: client.unsubscribe("1"),
-        ):
+        changes = (partial(client.set_active_port, "1", 2), partial(client.unsubscribe, "1"))
+        for change in changes:
             with pytest.raises(OperatedConnectionError, match=reason):
                 await change()
             assert failed_requests == 2

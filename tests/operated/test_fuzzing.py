@@ -17,7 +17,8 @@ from custom_components.ochno.operated.client import OperatedClient
 from custom_components.ochno.operated.delivery import Delivery
 from custom_components.ochno.operated.errors import OperatedRateLimitError, OperatedResponseError
 from custom_components.ochno.operated.evidence import Evidence
-from custom_components.ochno.operated.models import Hub, HubList
+from custom_components.ochno.operated.hub_list import HubList
+from custom_components.ochno.operated.models import Hub
 from custom_components.ochno.operated.types import JSON
 from custom_components.ochno.operated.values import Fields, decode, encode
 

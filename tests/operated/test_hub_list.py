@@ -8,7 +8,7 @@ import pytest
 
 from custom_components.ochno.operated import models
 from custom_components.ochno.operated.errors import OperatedResponseError
-from custom_components.ochno.operated.models import HubList
+from custom_components.ochno.operated.hub_list import HubList
 from custom_components.ochno.operated.types import JSON
 
 type HubJson = dict[str, Any]

@@ -9,7 +9,8 @@ import pytest
 
 from custom_components.ochno.operated.client import OperatedClient
 from custom_components.ochno.operated.errors import OperatedResponseError
-from custom_components.ochno.operated.models import Connection, Hub, HubList, Port
+from custom_components.ochno.operated.hub_list import HubList
+from custom_components.ochno.operated.models import Connection, Hub, Port
 
 from ..home import HUBS_PATH
 from ..simulator import Fault, SimHub, Simulator
