@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 import aiohttp
 
@@ -49,6 +50,7 @@ class OperatedClient:
         """
         self.evidence = evidence
         self.transport = Transport(session, server, token_source, budget)
+        self._hub_locks = WeakValueDictionary[str, asyncio.Lock]()
 
     async def accounts(self) -> tuple[Account, ...]:
         """Fetch the accounts of the user. Requires the scope `accounts:read`.
@@ -86,12 +88,16 @@ class OperatedClient:
         return hub_list
 
     async def hub(self, hub_id: str) -> Hub:
-        """Fetch one hub with all its data. Requires the scope `hubs:read`."""
+        """Fetch one hub with all its data. Requires the scope `hubs:read`.
+
+        Waits while another request for the same hub is in progress.
+        """
 
         def read(json: JSON) -> Hub:
             return Hub.from_json({**unwrapped_object(json, "hub").json, "id": hub_id})
 
-        hub = await self._get(hub_path(hub_id), read, "/api/hubs/v1/{id}")
+        async with self._hub_locks.setdefault(hub_id, asyncio.Lock()):
+            hub = await self._get(hub_path(hub_id), read, "/api/hubs/v1/{id}")
         self._record_unread("GET /api/hubs/v1/{id}", hub, state_expected=True)
         return hub
 
