@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import time
 
 from aiohttp import web
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 import pytest
 
 from homeassistant.config_entries import ConfigEntry
@@ -104,6 +104,16 @@ async def entry(home: Home) -> ConfigEntry:
     return entry
 
 
+@example(
+    # A command while a request for the same hub is in progress.
+    steps=[
+        ("slow", "", 10),
+        ("event", COMMANDED, "hub:con:change"),
+        ("time", "", 1),
+        ("command", COMMANDED, 2),
+        ("time", "", 1),
+    ]
+)
 @given(steps=STEPS)
 @max_examples(20, thorough=2_000)
 async def test_random_events_faults_and_commands_stay_in_budget_and_end_in_agreement(
