@@ -145,7 +145,7 @@ class CostBenchmark:
     async def measure_parsing(self) -> float:
         """Measure `orjson.loads` of the list of hubs."""
         client = self.entry.runtime_data.coordinator.client
-        body, _ = await client._request("GET", LIST_PATH)  # noqa: SLF001
+        body, _ = await client.transport.request("GET", LIST_PATH)
 
         async def parse() -> None:
             orjson.loads(body)

@@ -5,6 +5,7 @@ from collections import defaultdict
 from datetime import datetime
 import statistics
 import time
+from typing import Any
 
 import aiohttp
 
@@ -68,10 +69,14 @@ async def _measure(environment: Environment, mode: str) -> None:
         environment.run_simulator(session, HUBS),
         start_home_assistant(session, environment) as frontend,
     ):
+        simulator_url = f"{environment.simulator_url}/simulator"
+        async with session.post(
+            f"{simulator_url}/settings", json={"delivery_token": "verificationToken"}
+        ) as response:
+            response.raise_for_status()
         await frontend.add_credentials()
         await frontend.link_account("read")
-        async with session.get(f"{environment.simulator_url}/simulator/state") as response:
-            rooms = (await response.json())["rooms"]
+        rooms = (await _simulator_state(session, simulator_url))["rooms"]
         hubs = [hub["id"] for room in rooms for hub in room["hubs"] if hub["ports"] == 4][-HUBS:]
         registry = await frontend.command("config/entity_registry/list")
         hubs_by_entity_id = {
@@ -89,7 +94,9 @@ async def _measure(environment: Environment, mode: str) -> None:
         rate = RATES[mode]
         say(f"{mode}: {rate:.1f} changes per second of {HUBS} hubs, for {SECONDS} s …")
         collecting = asyncio.create_task(collect_changes(frontend, hubs_by_entity_id))
+        requests = (await _simulator_state(session, simulator_url))["requests"]
         pressed = await press_buttons(session, environment.simulator_url, hubs, rate)
+        requests = (await _simulator_state(session, simulator_url))["requests"] - requests
         await asyncio.sleep(SECONDS_AFTER_LAST_CHANGE)
         collecting.cancel()
         changed = await collecting
@@ -103,5 +110,11 @@ async def _measure(environment: Environment, mode: str) -> None:
     say(
         f"{mode}: {sum(map(len, pressed.values()))} changes, {lost} lost, "
         f"median {quantiles[49] * 1000:.0f} ms, 99 % {quantiles[98] * 1000:.0f} ms, "
-        f"longest {max(delays) * 1000:.0f} ms"
+        f"longest {max(delays) * 1000:.0f} ms, {requests * 60 / SECONDS:.0f} requests a minute"
     )
+
+
+async def _simulator_state(session: aiohttp.ClientSession, simulator_url: str) -> dict[str, Any]:
+    async with session.get(f"{simulator_url}/state") as response:
+        state: dict[str, Any] = await response.json()
+        return state

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 import logging
-from math import inf
 from pathlib import Path
 from unittest.mock import patch
 
@@ -38,20 +37,20 @@ def leak_detector() -> Iterator[SecretLeakDetector]:
 
 
 @pytest.fixture(autouse=True)
-def _custom_integrations(enable_custom_integrations: None) -> None:
-    """Enable custom integrations in all tests."""
+def _unlimited_request_rate() -> Iterator[None]:
+    """Lift the maximum of requests per minute: no request can wait while time is frozen."""
+    with patch("custom_components.ochno.operated.budget.RequestBudget._wait_for_rate"):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _custom_integrations(_unlimited_request_rate: None, enable_custom_integrations: None) -> None:
+    """Enable custom integrations in all tests. The limit is lifted until Home Assistant stopped."""
 
 
 @pytest.fixture(autouse=True)
 def enable_event_loop_debug() -> None:
     """Keep the debug mode of asyncio off, because it doubles the duration of the tests."""
-
-
-@pytest.fixture(autouse=True)
-def _unlimited_request_rate() -> Iterator[None]:
-    """Lift the maximum of requests per minute: no request can wait while time is frozen."""
-    with patch("custom_components.ochno.operated.budget.REQUESTS_PER_MINUTE", inf):
-        yield
 
 
 @pytest.fixture
