@@ -99,6 +99,8 @@ async def test_blueprint_with_40_rooms_free_in_one_poll_switches_all_hubs(
     home: Home, blueprint: str
 ) -> None:
     home.simulator.settings.command_delay = 0
+    # With states in the list, the confirmation of many commands waits for the next list.
+    home.simulator.settings.list_state = False
     hubs, floor = await link_rooms(home)
     await advance_time_to(home, 21)
     target = "rooms" if blueprint == "room_system_takes_over" else "hubs"
