@@ -100,6 +100,19 @@ async def test_default_port_after_hours_hub_in_use_waits_until_room_is_free(
         assert hub.active == expected_port
 
 
+async def test_default_port_after_hours_target_with_occupancy_of_one_hub_switches_it_when_free(
+    home: Home, hub: SimHub
+) -> None:
+    focus = put_in_boardroom(home, FOCUS)
+    await advance_time_to(home, 21)
+    occupancy = target_config(home, "entity", "binary_sensor", "Boardroom", "in_use")
+    await create_blueprint_automation(home, "default_port_after_hours", hubs=occupancy, port="4")
+    for each_hub in (focus, hub):
+        await leave_port_2_active(home, each_hub)
+    await home.advance_time(300)
+    assert [hub.active, focus.active] == [4, 2]
+
+
 async def test_default_port_after_hours_with_port_none_selects_no_port(
     home: Home, hub: SimHub
 ) -> None:
