@@ -25,6 +25,7 @@ AUTOMATION_WITH_EXCLUDED_PORT = {
         "data": {"message": "Somebody at port {{ trigger.port }}"},
     },
 }
+HOME_ASSISTANT = "document.querySelector('home-assistant').hass"
 LONG_NAME = "Conference and training room with the folding wall, 4th floor, north wing"
 # Console errors of every page, in a browser without internet and service workers.
 UNRELATED_ERRORS = re.compile("ERR_NAME_NOT_RESOLVED|reading 'addEventListener'")
@@ -157,34 +158,123 @@ async def test_device_page_laptop_plugged_in_shows_new_states(browser: Browser) 
     await browser.expect_state("Port 2 connected", "Unplugged")
 
 
-async def test_automation_created_in_editor_runs(browser: Browser) -> None:
-    await browser.open("/config/automation/edit/new")
-    await browser.click_button("Add trigger")
-    await browser.page.get_by_placeholder("Search", exact=True).fill("Device")
-    await browser.click_text("Triggers when something happens to a device")
-    await browser.pick_option("Device", "Focus room", "Focus room")
-    # Wait until the editor selected its first trigger; an earlier click has no effect.
-    first = re.compile("Trigger.*Focus room")
-    await browser.pick_option(first, "Port 2 connected plugged", "plugged in")
+async def add_by_target(browser: Browser, button: str, target: str, name: str) -> None:
+    """Add a trigger or a condition in the automation editor, starting with the target."""
+    await browser.click_button(button)
+    dialog = browser.page.locator("add-automation-element-dialog")
+    await dialog.get_by_text("By target").click()
+    await dialog.get_by_text(target).first.click()
+    await expect(dialog.get_by_text(name)).to_be_visible()
+    await browser.take_screenshots(f"{name.replace(' ', '-').lower()}-by-target")
+    await dialog.get_by_text(name).click()
+
+
+async def add_by_type(browser: Browser, button: str, name: str, target: str) -> None:
+    """Add a trigger or a condition in the automation editor, starting with the type."""
+    await browser.click_button(button)
+    dialog = browser.page.locator("add-automation-element-dialog")
+    await dialog.get_by_text("By type").click()
+    await dialog.get_by_text("Ochno", exact=True).click()
+    await expect(dialog.get_by_text(name)).to_be_visible()
+    await browser.take_screenshots(f"{name.replace(' ', '-').lower()}-by-type")
+    await dialog.get_by_text(name).click()
+    await browser.click_button("Add target")
+    await browser.page.get_by_placeholder("Search", exact=True).last.fill(target)
+    # Not one of the entities and devices, which also have the name of the area.
+    name_only = re.compile(rf"^\s*{target}\s*$")
+    await browser.page.locator("ha-combo-box-item", has_text=name_only).first.click()
+
+
+async def add_notification_and_save(browser: Browser, message: str, name: str) -> None:
+    """Add an action to the automation in the editor, and save the automation."""
     await browser.click_button("Add action")
     await browser.page.get_by_placeholder("Search", exact=True).fill("persistent notification")
     await browser.click_text("Persistent Notification: Create")
-    message = browser.page.locator("ha-service-control").get_by_role("textbox")
-    await message.first.fill("Somebody came")
+    field = browser.page.locator("ha-service-control").get_by_role("textbox")
+    await field.first.fill(message)
     await browser.click_button("Save")
-    await browser.fill_field("Name", AUTOMATION_NAME)
+    await browser.fill_field("Name", name)
     await browser.page.get_by_role("button", name="Save", exact=True).last.click()
     await browser.page.wait_for_url(re.compile("/config/automation/edit/(?!new)"))
+
+
+async def saved_automation(browser: Browser) -> dict[str, list[dict[str, object]]]:
+    """Return the saved configuration of the automation that the editor shows."""
+    path = f"config/automation/config/{browser.page.url.rpartition('/')[2]}"
+    config: dict[str, list[dict[str, object]]] = await browser.page.evaluate(
+        f"path => {HOME_ASSISTANT}.callApi('GET', path)", path
+    )
+    return config
+
+
+async def test_automation_created_by_target_runs(browser: Browser) -> None:
+    await browser.open("/config/automation/edit/new")
+    await add_by_target(browser, "Add trigger", "Focus room", "Laptop plugged in")
+    await add_by_type(browser, "Add condition", "Room is in use", "Focus room")
+    await add_notification_and_save(browser, "Somebody came", AUTOMATION_NAME)
+    config = await saved_automation(browser)
+    area = {"area_id": "focus_room"}
+    assert config["triggers"] == [
+        {"trigger": "ochno.laptop_plugged_in", "target": area, "options": {}}
+    ]
+    assert config["conditions"] == [
+        {
+            "condition": "ochno.room_in_use",
+            "target": area,
+            "options": {"behavior": "any", "for": "00:00:00"},
+        }
+    ]
     await press_in_simulator(browser, "Plug in, port 2, Focus room")
     await browser.page.get_by_role("button", name="Notifications").click()
     await browser.expect_text("Somebody came")
 
 
+async def test_automation_with_floor_and_for_runs_when_room_is_free(browser: Browser) -> None:
+    await browser.page.evaluate(
+        f"""async () => {{
+            const hass = {HOME_ASSISTANT};
+            await hass.callWS({{type: "config/floor_registry/create", name: "Second floor"}});
+            for (const area_id of ["boardroom", "focus_room"])
+                await hass.callWS(
+                    {{type: "config/area_registry/update", area_id, floor_id: "second_floor"}});
+        }}"""
+    )
+    await browser.open("/config/automation/edit/new")
+    await add_by_type(browser, "Add trigger", "Room became free", "Second floor")
+    # The editor adds the behavior when it knows the entities of the target.
+    await browser.expect_text("Triggers once for every target that changes")
+    seconds = browser.page.get_by_role("spinbutton", name="ss")
+    await seconds.fill("2")
+    await seconds.press("Tab")
+    await expect(seconds).to_have_value("02")
+    await browser.take_screenshots("room-became-free")
+    await add_by_target(browser, "Add condition", "Focus room", "Room is free")
+    await browser.take_screenshots("room-is-free")
+    await add_notification_and_save(browser, "{{ trigger.area }} is free", "Room is free")
+    config = await saved_automation(browser)
+    assert config["triggers"] == [
+        {
+            "trigger": "ochno.room_free",
+            "target": {"floor_id": "second_floor"},
+            "options": {"behavior": "each", "for": {"hours": 0, "minutes": 0, "seconds": 2}},
+        }
+    ]
+    assert config["conditions"] == [
+        {
+            "condition": "ochno.room_free",
+            "target": {"area_id": "focus_room"},
+            "options": {"behavior": "any", "for": "00:00:00"},
+        }
+    ]
+    await press_in_simulator(browser, "Unplug, port 2, Focus room")
+    await browser.page.get_by_role("button", name="Notifications").click()
+    await browser.expect_text("Focus room is free")
+
+
 async def test_trigger_excluded_port_does_not_fire(browser: Browser) -> None:
-    home_assistant = "document.querySelector('home-assistant').hass"
-    if await browser.page.evaluate(f"{home_assistant}.config.version") < "2026.11":
+    if await browser.page.evaluate(f"{HOME_ASSISTANT}.config.version") < "2026.11":
         pytest.skip("This release does not support excluded targets")
-    save = f"it => {home_assistant}.callApi('POST', 'config/automation/config/excluding', it)"
+    save = f"it => {HOME_ASSISTANT}.callApi('POST', 'config/automation/config/excluding', it)"
     await browser.page.evaluate(save, AUTOMATION_WITH_EXCLUDED_PORT)
     await open_device(browser, "Workshop")
     for port in (3, 4):
@@ -272,9 +362,8 @@ async def test_dashboard_views_fit_the_screen_without_errors(browser: Browser) -
 
 
 async def test_dashboard_in_swedish_is_swedish(browser: Browser) -> None:
-    home_assistant = "document.querySelector('home-assistant').hass"
     save = (
-        f"it => {home_assistant}.callWS("
+        f"it => {HOME_ASSISTANT}.callWS("
         "{type: 'frontend/set_user_data', key: 'language', value: {language: it}})"
     )
     start = len(browser.errors)
