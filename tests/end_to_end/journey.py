@@ -174,7 +174,8 @@ async def add_by_type(browser: Browser, button: str, name: str, target: str) -> 
     await browser.click_button(button)
     dialog = browser.page.locator("add-automation-element-dialog")
     await dialog.get_by_text("By type").click()
-    await dialog.get_by_text("Ochno", exact=True).click()
+    # Since 2026.11, what was recently used comes first, with the name of the integration.
+    await dialog.get_by_text("Ochno", exact=True).last.click()
     await expect(dialog.get_by_text(name)).to_be_visible()
     await browser.take_screenshots(f"{name.replace(' ', '-').lower()}-by-type")
     await dialog.get_by_text(name).click()
