@@ -29,7 +29,6 @@ async def external_url(home: Home) -> None:
 
     Deliveries have the verification token.
     """
-    home.simulator.settings.delivery_token = "verificationToken"
     home.enable_instant_updates_sensor()
     await home.set_external_url()
 
@@ -289,7 +288,6 @@ async def test_delivery_to_stale_subscription_is_dropped_without_error(
     await hass.config_entries.async_unload(entry.entry_id)
     hass.set_state(CoreState.starting)
     await hass.config_entries.async_setup(entry.entry_id)
-    home.simulator.settings.delivery_token = "verificationToken"
     hub = home.simulator.hub("Boardroom")
     [delivery] = await home.simulator.deliver(hub, STATE_CHANGE, {"newState": {"active": 2}})
     assert delivery.status == 200
@@ -1021,7 +1019,6 @@ async def test_instant_updates_off_after_reload_does_not_subscribe(
 async def test_instant_updates_sensor_is_disabled_by_default(
     hass: HomeAssistant, home: Home
 ) -> None:
-    home.simulator.settings.delivery_token = "verificationToken"
     await home.set_external_url()
     entry = await link_account(home)
     assert home.instant_updates_state is None
