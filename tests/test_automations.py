@@ -1,16 +1,21 @@
 """Tests of docs/automations.md and of the examples in it and in the README."""
 
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 import re
 from typing import Any
 
 import pytest
+from pytest_homeassistant_custom_component.common import async_mock_service
 import yaml
 
 from custom_components.ochno.condition import CONDITIONS
 from custom_components.ochno.trigger import TRIGGERS
 from homeassistant.config_entries import ConfigEntry
+from homeassistant.helpers import device_registry as dr
 from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
 
 from .automation import SlowAction, add_rooms, move_all_areas_to_floor
 from .home import POLL_INTERVAL, Home
@@ -104,3 +109,52 @@ async def test_example_of_free_rooms_40_rooms_free_in_one_poll_notifies_about_al
         f"{hub.name} has been free for ten minutes." for hub in hubs
     ]
     await action.async_finish()
+
+
+async def plug_in_laptop(home: Home, hub: SimHub) -> None:
+    hub.plug(2)
+    await home.poll()
+
+
+async def stop_reporting_laptops(home: Home, hub: SimHub) -> None:
+    hub.state["connected"] = [1, None, None, None]
+    await home.poll()
+
+
+async def add_offline_hub_to_room(home: Home, hub: SimHub) -> None:
+    device = home.device("Focus room")
+    assert device is not None
+    dr.async_get(home.hass).async_update_device(device.id, area_id="boardroom")
+    home.simulator.hub("Focus room").online = False
+    await home.poll()
+
+
+@pytest.mark.parametrize(
+    ("happen", "expected_calls"),
+    [
+        (None, 1),
+        (plug_in_laptop, 0),
+        (stop_reporting_laptops, 0),
+        (add_offline_hub_to_room, 0),
+    ],
+    ids=["free", "in use", "unknown", "another hub offline"],
+)
+async def test_example_of_screen_off_turns_off_only_if_room_is_known_to_be_free(
+    home: Home,
+    entry: ConfigEntry,
+    happen: Callable[[Home, SimHub], Awaitable[None]] | None,
+    expected_calls: int,
+) -> None:
+    calls = async_mock_service(home.hass, "switch", "turn_off")
+    now = dt_util.now()
+    at_19 = now.replace(hour=19, minute=0, second=0, microsecond=0)
+    await home.advance_time(((at_19 - now) % timedelta(days=1)).total_seconds() - 300)
+    example = find_example("time")
+    assert await async_setup_component(home.hass, "automation", {"automation": [example]})
+    if happen is not None:
+        await happen(home, home.simulator.hub("Boardroom"))
+    await home.advance_time(300)
+    assert len(calls) == expected_calls
+    await home.hass.services.async_call(
+        "automation", "turn_off", {"entity_id": "all"}, blocking=True
+    )

@@ -1,0 +1,1 @@
+"""Tests of the blueprints: their files, and automations that use them."""
