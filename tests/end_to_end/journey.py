@@ -280,7 +280,7 @@ async def test_dashboard_in_swedish_is_swedish(browser: Browser) -> None:
         ("rooms", "Focus room"),
         ("room-focus_room", "Senaste 24 timmarna"),
         ("usage", "i bruk"),
-        ("hubs", "Fast programvara"),
+        ("hubs", "fast programvara"),
     ):
         await open_view(browser, path, text)
         await browser.take_screenshots(f"dashboard-swedish-{path}")

@@ -78,7 +78,7 @@ async def add_dashboard(frontend: Frontend) -> None:
         "- OAuth client ID: `home-assistant`\n"
         "- OAuth client secret: `home-assistant-secret`\n"
         f"- Server: `{frontend.environment.simulator_url}`\n\n"
-        "Then this dashboard shows the rooms."
+        "Then reload this page in the browser to see the rooms."
     )
     cards = [{"type": "markdown", "content": text}]
     await _save_dashboard(frontend, {"views": [{"title": DASHBOARD_TITLE, "cards": cards}]})

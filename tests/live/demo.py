@@ -89,6 +89,8 @@ async def run_demo(environment: Environment, *, manual: bool, control: bool, pus
             await frontend.add_credentials()
             await frontend.link_account("control" if control else "read")
         await show_rooms(frontend)
+        if manual:
+            say("The account is linked. Reload the page in the browser to see the dashboard.")
         names = await show_devices(frontend)
         say(f"\nHome Assistant:  {environment.home_assistant_url} (user demo, password demo)")
         say(f"Simulated rooms: {environment.simulator_url} (plug in laptops, press buttons)")
