@@ -62,6 +62,10 @@ async def add_floors(frontend: Frontend) -> None:
             await frontend.command(
                 "config/entity_registry/update", entity_id=lights[room], area_id=area["area_id"]
             )
+    # Until then, their state is unknown.
+    await frontend.command(
+        "call_service", domain="light", service="turn_off", target={"entity_id": "all"}
+    )
 
 
 async def add_dashboard(frontend: Frontend) -> None:
