@@ -653,6 +653,13 @@ async def test_unknown_language_gives_english(
 # Usage
 
 
+def usage_sensor(home: Home, hub: str) -> str:
+    """Return the entity id of *Time in use* of a hub."""
+    entity_id = home.entity_id("sensor", hub, "time_in_use")
+    assert entity_id is not None
+    return entity_id
+
+
 async def import_usage(home: Home, entity_id: str, hours: float) -> None:
     """Add statistics of the last days, with these hours in use yesterday."""
     today = dt_util.start_of_local_day()
@@ -704,8 +711,7 @@ async def test_usage_shows_bars_busiest_and_unused_rooms(
     [[text]] = await dashboard.cards("usage")
     assert text["content"].startswith("No hours in use have been recorded")
     sensors = {
-        hub: home.entity_id("sensor", hub, "time_in_use")
-        for hub in ("Boardroom", "Focus room", "Reception", "Workshop")
+        hub: usage_sensor(home, hub) for hub in ("Boardroom", "Focus room", "Reception", "Workshop")
     }
     for hub, hours in (("Boardroom", 0.4), ("Focus room", 3.6), ("Workshop", 2), ("Reception", 0)):
         await import_usage(home, sensors[hub], hours)
@@ -736,6 +742,6 @@ async def test_usage_lists_are_limited(
 ) -> None:
     monkeypatch.setattr("custom_components.ochno.dashboard.usage.MAX_UNUSED", 1)
     for hub in ("Boardroom", "Focus room", "Workshop"):
-        await import_usage(home, home.entity_id("sensor", hub, "time_in_use"), 0)
+        await import_usage(home, usage_sensor(home, hub), 0)
     [[_, unused]] = await dashboard.cards("usage")
     assert unused["content"] == "- [Boardroom](room-boardroom)\n\nThere are 2 more."
