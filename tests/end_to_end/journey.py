@@ -100,6 +100,7 @@ async def test_onboarding_first_start_creates_user(browser: Browser) -> None:
         await browser.expect_text(page)
         await browser.click_button("Next")
     await browser.click_button("Finish")
+    await expect(browser.page.locator("ha-sidebar")).to_be_visible()
 
 
 async def test_user_flow_without_credentials_shows_redirect_uri(browser: Browser) -> None:
