@@ -704,7 +704,7 @@ async def test_usage_shows_bars_busiest_and_unused_rooms(
     [[text]] = await dashboard.cards("usage")
     assert text["content"].startswith("No hours in use have been recorded")
     sensors = {
-        hub: home.entity_id("sensor", hub, "time_in_use")
+        hub: home.entity_id("sensor", hub, "time_in_use") or ""
         for hub in ("Boardroom", "Focus room", "Reception", "Workshop")
     }
     for hub, hours in (("Boardroom", 0.4), ("Focus room", 3.6), ("Workshop", 2), ("Reception", 0)):
@@ -736,6 +736,6 @@ async def test_usage_lists_are_limited(
 ) -> None:
     monkeypatch.setattr("custom_components.ochno.dashboard.usage.MAX_UNUSED", 1)
     for hub in ("Boardroom", "Focus room", "Workshop"):
-        await import_usage(home, home.entity_id("sensor", hub, "time_in_use"), 0)
+        await import_usage(home, home.entity_id("sensor", hub, "time_in_use") or "", 0)
     [[_, unused]] = await dashboard.cards("usage")
     assert unused["content"] == "- [Boardroom](room-boardroom)\n\nThere are 2 more."
