@@ -100,6 +100,7 @@ async def test_onboarding_first_start_creates_user(browser: Browser) -> None:
         await browser.expect_text(page)
         await browser.click_button("Next")
     await browser.click_button("Finish")
+    await expect(browser.page.locator("ha-sidebar")).to_be_visible()
 
 
 async def test_user_flow_without_credentials_shows_redirect_uri(browser: Browser) -> None:
@@ -298,6 +299,7 @@ async def test_simulator_page_light_and_dark_is_accessible(browser: Browser) -> 
 
 
 async def test_reauth_flow_access_revoked_restores_updates(browser: Browser) -> None:
+    await open_device(browser, "Focus room")
     await browser.page.request.post(f"{browser.environment.simulator_url}/simulator/revoke")
     await browser.entity_switch("Port 3").press("Space")
     await browser.expect_text("Ochno Operated no longer accepts the sign-in.")

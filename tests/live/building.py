@@ -13,6 +13,7 @@ FLOORS = {
 }
 DASHBOARD_PATH = "meeting-rooms"
 DASHBOARD_TITLE = "Meeting rooms"
+IMPORT_COMMAND = "recorder/import_statistics"
 USAGE_DAYS = 14
 OFFICE_HOURS = range(8, 18)
 # Limits of the probability that a hub is used in an office hour.
@@ -112,19 +113,24 @@ async def _import_usage(frontend: Frontend) -> None:
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     for entity in await frontend.command("config/entity_registry/list"):
         if entity["translation_key"] == "time_in_use":
-            await frontend.command(
-                "recorder/import_statistics",
-                metadata={
-                    "statistic_id": entity["entity_id"],
-                    "source": "recorder",
-                    "name": None,
-                    "has_sum": True,
-                    "mean_type": 0,
-                    "unit_class": "duration",
-                    "unit_of_measurement": "h",
-                },
-                stats=list(simulated_usage(devices[entity["device_id"]], now)),
-            )
+            usage = usage_import(entity["entity_id"], devices[entity["device_id"]], now)
+            await frontend.command(IMPORT_COMMAND, **usage)
+
+
+def usage_import(entity_id: str, hub: str, now: datetime) -> dict[str, object]:
+    """Return the arguments of the command that imports the usage of a hub until now."""
+    return {
+        "metadata": {
+            "statistic_id": entity_id,
+            "source": "recorder",
+            "name": None,
+            "has_sum": True,
+            "mean_type": 0,
+            "unit_class": "duration",
+            "unit_of_measurement": "h",
+        },
+        "stats": list(simulated_usage(hub, now)),
+    }
 
 
 def simulated_usage(hub: str, now: datetime) -> Iterator[dict[str, str | float]]:
