@@ -283,7 +283,9 @@ async def test_room_of_three_hubs_is_in_use_if_one_hub_is(home: Home, dashboard:
     assert ports <= entities(badges)
     sections = await dashboard.cards("room-hall")
     assert [headings(section)[0] for section in sections[:-1]] == list(hubs)
-    assert headings(sections[-1]) == [f"{hub}: Last 24 hours" for hub in hubs]
+    titles = [f"{hub}: Last 24 hours" for hub in hubs]
+    assert headings(sections[-1]) == [*titles, "Hours in use per day"]
+    assert not sections[-1][-1]["hide_legend"]
 
 
 async def test_offline_badge_is_visible_while_hub_is_disconnected(
@@ -295,6 +297,24 @@ async def test_offline_badge_is_visible_while_hub_is_disconnected(
     entity_id = home.entity_id("binary_sensor", "Reception", "connectivity")
     assert badge["visibility"] == [{"condition": "state", "entity": entity_id, "state": "off"}]
     assert home.state("binary_sensor", "Reception", "connectivity") == "off"
+
+
+async def test_active_port_badge_is_hidden_while_no_port_is_active(
+    home: Home, dashboard: Dashboard
+) -> None:
+    [cards] = await dashboard.cards("rooms")
+    entity_id = home.entity_id("select", "Focus room", "active_port")
+    [badge] = [
+        it for card in cards for it in card.get("badges", ()) if it.get("entity") == entity_id
+    ]
+    assert badge["visibility"] == [
+        {
+            "condition": "state",
+            "entity": entity_id,
+            "state_not": ["unavailable", "unknown", "none"],
+        }
+    ]
+    assert home.state("select", "Focus room", "active_port") == "none"
 
 
 @pytest.mark.timeout(240)
@@ -347,12 +367,13 @@ async def test_room_has_active_port_switches_plugs_and_history(
         ),
     ]
     assert not any("features" in card for card in cards)
-    title, graph = graphs
-    assert title["heading"] == "Last 24 hours"
-    assert entities(graph) == {
+    assert headings(graphs) == ["Last 24 hours", "Hours in use per day"]
+    assert entities(graphs[1]) == {
         home.entity_id("binary_sensor", "Boardroom", "in_use"),
         home.entity_id("select", "Boardroom", "active_port"),
     }
+    assert entities(graphs[3]) == {home.entity_id("sensor", "Boardroom", "time_in_use")}
+    assert graphs[3]["hide_legend"]
 
 
 async def test_room_with_read_access_has_no_buttons(
@@ -632,18 +653,11 @@ async def test_unknown_language_gives_english(
 # Usage
 
 
-def add_usage_sensor(home: Home, hub: str) -> str:
-    """Register the sensor for the time in use of a hub, and return its id."""
-    device = home.device(hub)
-    assert device is not None
-    entry = er.async_get(home.hass).async_get_or_create(
-        "sensor",
-        "ochno",
-        f"{home.simulator.hub(hub).id}_time_in_use",
-        config_entry=home.entry,
-        device_id=device.id,
-    )
-    return entry.entity_id
+def usage_sensor(home: Home, hub: str) -> str:
+    """Return the entity id of *Time in use* of a hub."""
+    entity_id = home.entity_id("sensor", hub, "time_in_use")
+    assert entity_id is not None
+    return entity_id
 
 
 async def import_usage(home: Home, entity_id: str, hours: float) -> None:
@@ -671,7 +685,6 @@ async def import_usage(home: Home, entity_id: str, hours: float) -> None:
 
 async def test_usage_without_sensors_says_what_to_enable(home: Home, dashboard: Dashboard) -> None:
     for hub in ("Boardroom", "Focus room", "Reception", "Workshop"):
-        add_usage_sensor(home, hub)
         update_entity(home, "sensor", hub, "time_in_use", disabled_by=er.RegistryEntryDisabler.USER)
     [[text]] = await dashboard.cards("usage")
     assert text["content"].startswith("The hours in use of these rooms are not recorded.")
@@ -680,7 +693,6 @@ async def test_usage_without_sensors_says_what_to_enable(home: Home, dashboard: 
 async def test_usage_without_recorder_says_that_nothing_is_recorded(
     home: Home, dashboard: Dashboard
 ) -> None:
-    add_usage_sensor(home, "Boardroom")
     [[text]] = await dashboard.cards("usage")
     assert text["content"].startswith("No hours in use have been recorded")
 
@@ -697,10 +709,9 @@ async def test_usage_shows_bars_busiest_and_unused_rooms(
     for hub in ("Focus room", "Workshop"):
         move_hub(home, hub, "Training *room*")
     [[text]] = await dashboard.cards("usage")
-    assert "not recorded" in text["content"]
+    assert text["content"].startswith("No hours in use have been recorded")
     sensors = {
-        hub: add_usage_sensor(home, hub)
-        for hub in ("Boardroom", "Focus room", "Reception", "Workshop")
+        hub: usage_sensor(home, hub) for hub in ("Boardroom", "Focus room", "Reception", "Workshop")
     }
     for hub, hours in (("Boardroom", 0.4), ("Focus room", 3.6), ("Workshop", 2), ("Reception", 0)):
         await import_usage(home, sensors[hub], hours)
@@ -731,6 +742,6 @@ async def test_usage_lists_are_limited(
 ) -> None:
     monkeypatch.setattr("custom_components.ochno.dashboard.usage.MAX_UNUSED", 1)
     for hub in ("Boardroom", "Focus room", "Workshop"):
-        await import_usage(home, add_usage_sensor(home, hub), 0)
+        await import_usage(home, usage_sensor(home, hub), 0)
     [[_, unused]] = await dashboard.cards("usage")
     assert unused["content"] == "- [Boardroom](room-boardroom)\n\nThere are 2 more."

@@ -106,7 +106,8 @@ async def test_entry_diagnostics_have_each_response_and_its_interpretation(
 
 async def test_entry_diagnostics_have_requests_of_each_hour(home: Home, entry: ConfigEntry) -> None:
     await home.poll(2)
-    home.simulator.add_fault("GET", HUBS_PATH, Fault.reset())
+    # A request is repeated once if the connection is closed.
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.reset(), times=2)
     home.simulator.add_fault("GET", HUBS_PATH, Fault.status(502))
     await home.poll(2)
     await home.advance_time(3600)
@@ -176,7 +177,7 @@ async def test_entry_diagnostics_with_failed_responses_have_status_or_error(
     assert responses["/api/spaces/v1"]["interpreted"].startswith(
         "OperatedResponseError('expected JSON, got "
     )
-    home.simulator.add_fault("GET", "/api/accounts/v1", Fault.reset())
+    home.simulator.add_fault("GET", "/api/accounts/v1", Fault.reset(), times=2)
     home.simulator.add_fault("GET", "/api/spaces/v1", Fault.status(401))
     responses = (await download(home))["responses"]
     assert responses["/api/accounts/v1"].startswith("OperatedConnectionError(")
@@ -245,7 +246,7 @@ async def test_diagnostics_have_deliveries_that_were_understood(
         assert delivery["content_type"] == home.simulator.settings.delivery_content_type
         assert {"Content-Type", "Host"} <= set(delivery["headers"])
         assert delivery["time"] is not None
-    assert (state_change["token_found_in"], temperature["token_found_in"]) == ([], ["header"])
+    assert (state_change["token_found_in"], temperature["token_found_in"]) == (["body"], ["header"])
 
 
 @pytest.mark.parametrize(

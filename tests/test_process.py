@@ -22,9 +22,6 @@ from .simulator import Fault, Simulator
 
 # Without the frontend and the recorder, Home Assistant starts in a few seconds.
 CONFIGURATION = """\
-http:
-  server_host: 127.0.0.1
-  server_port: {port}
 onboarding:
 config:
 """
@@ -127,8 +124,7 @@ def environment(tmp_path: Path, socket_enabled: None) -> Environment:
         folder=tmp_path / "process", port=free_port(), simulator_port=free_port()
     )
     environment.prepare(environment.home_assistant_url)
-    configuration = CONFIGURATION.format(port=environment.port)
-    (environment.folder / "configuration.yaml").write_text(configuration)
+    (environment.folder / "configuration.yaml").write_text(CONFIGURATION)
     return environment
 
 
@@ -136,13 +132,13 @@ def environment(tmp_path: Path, socket_enabled: None) -> Environment:
 def small_disk(environment: Environment) -> Iterator[Path]:
     """Mount a file system of 2 MiB for the storage files."""
     storage = environment.folder / ".storage"
-    storage.mkdir()
     if os.geteuid() != 0:
         pytest.skip("Only root can mount a file system")
     mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(storage)]
     result = subprocess.run(mount, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         pytest.skip(f"This machine does not allow mounting: {result.stderr.strip()}")
+    environment.write_http_settings()
     yield storage
     subprocess.run(["umount", "--lazy", str(storage)], check=True)
 

@@ -29,7 +29,6 @@ async def external_url(home: Home) -> None:
 
     Deliveries have the verification token.
     """
-    home.simulator.settings.delivery_token = "verificationToken"
     home.enable_instant_updates_sensor()
     await home.set_external_url()
 
@@ -289,7 +288,6 @@ async def test_delivery_to_stale_subscription_is_dropped_without_error(
     await hass.config_entries.async_unload(entry.entry_id)
     hass.set_state(CoreState.starting)
     await hass.config_entries.async_setup(entry.entry_id)
-    home.simulator.settings.delivery_token = "verificationToken"
     hub = home.simulator.hub("Boardroom")
     [delivery] = await home.simulator.deliver(hub, STATE_CHANGE, {"newState": {"active": 2}})
     assert delivery.status == 200
@@ -648,6 +646,23 @@ async def test_unload_while_subscribe_hangs_succeeds(
     assert request_methods(home) == ["POST"]
 
 
+async def test_unload_during_extension_and_change_of_url_leaves_no_subscription(
+    hass: HomeAssistant, home: Home, hub: SimHub
+) -> None:
+    home.simulator.add_fault("PATCH", f"{SUBSCRIPTIONS_PATH}*", Fault.hang())
+    home.fire_time_changed(67 * MINUTE)
+    await home.wait_until(lambda: "PATCH" in request_methods(home))
+    # The next maintenance run waits for the present one.
+    await hass.config.async_update(external_url="https://other.example.com")
+    unloading = hass.async_create_task(hass.config_entries.async_unload(home.entry.entry_id))
+    await asyncio.sleep(0)
+    home.simulator.clear_faults()
+    assert await unloading
+    await home.wait_until_idle()
+    assert subscription_ids(home) == []
+    assert request_methods(home) == ["POST", "PATCH", "DELETE"]
+
+
 async def test_subscription_created_after_unload_and_delete_fails_logs_no_error(
     hass: HomeAssistant, home: Home, caplog: pytest.LogCaptureFixture, external_url: None
 ) -> None:
@@ -893,6 +908,11 @@ async def test_missed_deliveries_of_several_hubs_replace_subscription_once(
     assert request_methods(home) == ["POST", "DELETE", "POST"]
     await home.advance_time(11)
     assert request_methods(home) == ["POST", "DELETE", "POST"]
+    home.simulator.settings.delivery_drop = False
+    for name, state in (("Boardroom", "failing"), ("Focus room", "active")):
+        home.simulator.hub(name).plug(4)
+        await home.wait_for_deliveries()
+        assert home.instant_updates_state == state
 
 
 async def test_delivery_shortly_after_poll_keeps_state_active(home: Home, hub: SimHub) -> None:
@@ -1021,7 +1041,6 @@ async def test_instant_updates_off_after_reload_does_not_subscribe(
 async def test_instant_updates_sensor_is_disabled_by_default(
     hass: HomeAssistant, home: Home
 ) -> None:
-    home.simulator.settings.delivery_token = "verificationToken"
     await home.set_external_url()
     entry = await link_account(home)
     assert home.instant_updates_state is None

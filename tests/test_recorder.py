@@ -26,6 +26,7 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.yaml import parse_yaml
 
 from .home import HUBS_PATH, Home
+from .live.building import IMPORT_COMMAND, USAGE_DAYS, usage_import
 from .simulator import Fault, SimHub
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "automations.md"
@@ -287,5 +288,38 @@ async def test_documented_card_and_time_in_use_show_hours_of_each_day(
     in_use, port_2, counted = (
         [day["change"] for day in days[statistic_id]] for statistic_id in (*helpers, time_in_use)
     )
-    assert in_use == counted == [approx_hours(3), approx_hours(5)]
+    assert in_use == [approx_hours(3), approx_hours(5)]
+    assert counted == [approx_hours(3), approx_hours(5)]
     assert port_2 == [approx_hours(3), 0]
+
+
+async def test_simulated_usage_of_demo_continues_with_hours_of_sensor(
+    hass: HomeAssistant, home: Home, hass_ws_client: WebSocketGenerator
+) -> None:
+    await home.link_account()
+    start = dt_util.utcnow()
+    time_in_use = home.entity_id("sensor", "Boardroom", "time_in_use") or ""
+    websocket = await hass_ws_client(hass)
+    usage = usage_import(time_in_use, "Boardroom", start)
+    await websocket.send_json_auto_id({"type": IMPORT_COMMAND, **usage})
+    assert (await websocket.receive_json())["success"]
+    home.simulator.hub("Boardroom").plug(2)
+    await home.poll()
+    await home.advance_time(2 * HOUR)
+    for number in range(3 * 12):
+        do_adhoc_statistics(hass, start=start + timedelta(minutes=5 * number))
+    await async_wait_recording_done(hass)
+    await websocket.send_json_auto_id(
+        {
+            "type": "recorder/statistics_during_period",
+            "start_time": (start - timedelta(hours=USAGE_DAYS * 24)).isoformat(),
+            "statistic_ids": [time_in_use],
+            "period": "hour",
+            "types": ["change"],
+        }
+    )
+    rows = (await websocket.receive_json())["result"][time_in_use]
+    changes = [row["change"] for row in rows]
+    assert min(changes) >= 0
+    assert sum(changes[: USAGE_DAYS * 24]) > USAGE_DAYS
+    assert sum(changes[USAGE_DAYS * 24 :]) == approx_hours(2)

@@ -102,6 +102,7 @@ async def test_delivery_is_sent_for_each_event_of_account(
     client: ApiClient, webhook: Webhook
 ) -> None:
     client.simulator.settings.deliver_to = webhook.url
+    client.simulator.settings.delivery_token = None
     await subscribe(client)
     hub = client.simulator.hub("Focus room")
     hub.plug(2)

@@ -136,7 +136,6 @@ async def test_failed_poll_and_next_poll_write_states_of_all_hubs(home: Home) ->
 
 
 async def test_poll_with_unchanged_list_replaces_state_of_earlier_delivery(home: Home) -> None:
-    home.simulator.settings.delivery_token = "verificationToken"
     await home.set_external_url()
     await home.link_account()
     hub = home.simulator.hub("Boardroom")

@@ -42,14 +42,13 @@ UNTRANSLATED_NAMES = (
 )
 # The texts that are the same as in English, by language.
 SAME_AS_ENGLISH: dict[str, set[str]] = {
-    "da": {"Firmware", "Offline", "Port", "Port {port}", "Server"},
-    "de": {"Firmware", "Hubs", "Hubs offline", "Hubs online", "Offline", "Server"},
+    "da": {"Offline", "Port", "Port {port}", "Server"},
+    "de": {"Hubs", "Hubs offline", "Hubs online", "Offline", "Server"},
     "fi": set(),
     "fr": {"Hubs", "Options", "Port", "Port {port}"},
     "nb": {"Port", "Port {port}", "Server"},
     "nl": {
         *(
-            "Firmware",
             "Hub is offline",
             "Hub is online",
             "Hubs",

@@ -31,7 +31,6 @@ STATE_CHANGE = "hub:state:change"
 @pytest.fixture
 async def entry(home: Home) -> ConfigEntry:
     """Link the first account with an external URL. Deliveries have the verification token."""
-    home.simulator.settings.delivery_token = "verificationToken"
     home.enable_instant_updates_sensor()
     await home.set_external_url()
     entry = await home.link_account(access="control")
@@ -157,7 +156,10 @@ async def test_delivery_through_cloudhook_is_applied(
     [subscription] = home.simulator.subscriptions.active()
     body = b'{"event":"hub:state:change","hubId":"%b","data":{"newState":{"active":2}}}'
     request = MockRequest(
-        body % hub.id.encode(), mock_source="cloud", method="POST", query_string="a=b"
+        body % hub.id.encode(),
+        mock_source="cloud",
+        method="POST",
+        query_string=f"verificationToken={subscription.token}",
     )
     webhook_id = URL(subscription.webhook_url).name
     response = await webhook.async_handle_webhook(hass, webhook_id, request)
@@ -476,7 +478,10 @@ async def test_delivery_invalid_body_is_dropped_without_error(
 
 async def test_delivery_maximum_length_is_applied(home: Home, hub: SimHub) -> None:
     body = b'{"event":"hub:state:change","hubId":"%b","data":{"newState":{"active":2}}}'
-    assert await home.post_to_webhook((body % hub.id.encode()).ljust(256 * 1024)) == 200
+    [subscription] = home.simulator.subscriptions.active()
+    query = {"verificationToken": subscription.token}
+    body = (body % hub.id.encode()).ljust(256 * 1024)
+    assert await home.post_to_webhook(body, query=query) == 200
     assert active_port(home) == "2"
 
 

@@ -21,6 +21,7 @@ STATE_CHANGE = "hub:state:change"
 @pytest.fixture
 async def entry(home: Home) -> ConfigEntry:
     """Link the first account with an external URL. Deliveries have no verification token."""
+    home.simulator.settings.delivery_token = None
     home.enable_instant_updates_sensor()
     await home.set_external_url()
     entry = await home.link_account(access="control")

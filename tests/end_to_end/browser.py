@@ -1,15 +1,32 @@
 """Page object for the frontend of Home Assistant."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 import re
+import shutil
 from typing import Literal
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import ConsoleMessage, Error, Locator, Page, expect
+from playwright.async_api import ConsoleMessage, Error, Locator, Page, async_playwright, expect
 
 from tests.live.environment import Environment
 
+CHROMIUM = ("chromium", "google-chrome")
+# Without these options, Chromium sends requests to the internet when it starts.
+ARGUMENTS = (
+    "--no-sandbox",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+)
+TIMEOUT = 30_000
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+expect.set_options(timeout=TIMEOUT)
 
 
 @dataclass(kw_only=True)
@@ -109,3 +126,21 @@ class Browser:
             await page.emulate_media(color_scheme=scheme)
             results = await Axe().run(page)
             assert results.violations_count == 0, results.generate_report()
+
+
+@asynccontextmanager
+async def open_browser(environment: Environment) -> AsyncIterator[Browser]:
+    """Open a browser with one page until the end of the block."""
+    executable = next(path for name in CHROMIUM if (path := shutil.which(name)))
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        context = await chromium.new_context(
+            viewport={"width": 1280, "height": 900},
+            # With a service worker, the frontend reloads itself during the first minute, which
+            # would interrupt a step.
+            service_workers="block",
+            reduced_motion="reduce",
+        )
+        context.set_default_timeout(TIMEOUT)
+        yield Browser(environment=environment, page=await context.new_page())
+        await chromium.close()

@@ -2,17 +2,15 @@
 
 from collections.abc import AsyncIterator, Generator
 from pathlib import Path
-import shutil
 import socket
 
 import aiohttp
-from playwright.async_api import async_playwright, expect
 import pytest
 
 from tests.live.environment import PUBLIC_URL, ROOT, Environment
 from tests.live.frontend import start_home_assistant
 
-from .browser import Browser
+from .browser import Browser, open_browser
 
 PYTHONS = {
     "floor": ROOT / ".venvs" / "floor" / "bin" / "python",
@@ -20,22 +18,6 @@ PYTHONS = {
     "newest": ROOT / ".venvs" / "newest" / "bin" / "python",
 }
 FOLDER = ROOT / ".end_to_end"
-CHROMIUM = ("chromium", "google-chrome")
-# Without these options, Chromium sends requests to the internet when it starts.
-ARGUMENTS = (
-    "--no-sandbox",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-sync",
-)
-
-TIMEOUT = 30_000
-
-expect.set_options(timeout=TIMEOUT)
-
 outcomes: dict[str, dict[str, str]] = {}
 failed: set[str] = set()
 
@@ -51,7 +33,7 @@ def free_port() -> int:
 async def install_requirements(environment: Environment) -> None:
     """Start Home Assistant once, because the first start of a release installs requirements.
 
-    The installation can take longer than the five minutes in which a user must confirm the port.
+    The installation can take longer than a step waits.
     """
     venv = Path(environment.python).parent.parent
     wanted = (venv / ".requirements").read_text()
@@ -80,25 +62,14 @@ async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
     )
     await install_requirements(environment)
     environment.prepare(PUBLIC_URL)
-    executable = next(path for name in CHROMIUM if (path := shutil.which(name)))
     async with (
         aiohttp.ClientSession() as session,
         environment.run_simulator(session),
         environment.run_home_assistant() as process,
-        async_playwright() as playwright,
     ):
         await environment.wait_until_ready(session, process)
-        chromium = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
-        context = await chromium.new_context(
-            viewport={"width": 1280, "height": 900},
-            # With a service worker, the frontend reloads itself during the first minute, which
-            # would interrupt a step.
-            service_workers="block",
-            reduced_motion="reduce",
-        )
-        context.set_default_timeout(TIMEOUT)
-        yield Browser(environment=environment, page=await context.new_page())
-        await chromium.close()
+        async with open_browser(environment) as opened:
+            yield opened
 
 
 @pytest.fixture(autouse=True)

@@ -1,12 +1,12 @@
 """Demo: Home Assistant with a linked account of the simulator; prints devices and state changes."""
 
 import argparse
-import asyncio
 import re
 import sys
 
 import aiohttp
 
+from .building import CONFIGURATION, DASHBOARD_PATH, add_dashboard, add_floors, show_rooms
 from .environment import PUBLIC_URL, CommandError, Environment, run_command, say
 from .frontend import Frontend, start_home_assistant
 
@@ -65,15 +65,17 @@ async def show_changes(frontend: Frontend, names: dict[str, str]) -> None:
 async def run_demo(environment: Environment, *, manual: bool, control: bool, push: bool) -> None:
     """Run the demo until Home Assistant stops."""
     old_folder = environment.folder.exists()
-    environment.prepare(PUBLIC_URL if push else environment.home_assistant_url)
+    environment.prepare(PUBLIC_URL if push else environment.home_assistant_url, CONFIGURATION)
     if old_folder:
         say("The data of the last demo on this port was deleted.")
     say("Starting the simulator of Ochno Operated …")
     async with (
         aiohttp.ClientSession() as session,
-        environment.run_simulator(session),
+        environment.run_simulator(session, building=True),
         start_home_assistant(session, environment) as frontend,
     ):
+        await add_floors(frontend)
+        await add_dashboard(frontend)
         if manual:
             say(
                 f"\nOpen {environment.home_assistant_url} (user demo, password demo), "
@@ -82,18 +84,21 @@ async def run_demo(environment: Environment, *, manual: bool, control: bool, pus
                 "Client ID: home-assistant, client secret: home-assistant-secret\n"
                 "Waiting until the integration is added …"
             )
-            while not await frontend.command("config_entries/get", domain="ochno"):
-                await asyncio.sleep(1)
         else:
             say("Linking the account: credentials, sign-in, approval …")
             await frontend.add_credentials()
             await frontend.link_account("control" if control else "read")
+        await show_rooms(frontend)
+        if manual:
+            say("The account is linked. Reload the page in the browser to see the dashboard.")
         names = await show_devices(frontend)
         say(f"\nHome Assistant:  {environment.home_assistant_url} (user demo, password demo)")
         say(f"Simulated rooms: {environment.simulator_url} (plug in laptops, press buttons)")
         say("The room Elsewhere belongs to another organisation. Home Assistant does not show it.")
+        say("The usage of the last two weeks is simulated, too.")
+        say(f"Dashboard:       {environment.home_assistant_url}/{DASHBOARD_PATH}")
         delay = "immediately" if push else "within 30 seconds; immediately with --push"
-        say(f"Press Ctrl-C to stop both. State changes ({delay}):\n")
+        say(f"\nPress Ctrl-C to stop both. State changes ({delay}):\n")
         await show_changes(frontend, names)
         raise CommandError(f"Home Assistant stopped. See {environment.log}.")
 

@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+import json
 from pathlib import Path
 import shutil
 import signal
@@ -23,10 +24,7 @@ homeassistant:
   name: Demo
   country: SE
   external_url: {external_url}
-  internal_url: http://localhost:{port}
-http:
-  server_host: 127.0.0.1
-  server_port: {port}
+  internal_url: {internal_url}
 frontend:
 config:
 history:
@@ -37,29 +35,7 @@ system_health:
 diagnostics:
 logger:
   default: warning
-lovelace:
-  dashboards:
-    meeting-rooms:
-      mode: yaml
-      filename: dashboard.yaml
-      title: Meeting rooms
-      icon: mdi:google-classroom
 automation ui: !include automations.yaml
-automation demo:
-  - id: laptop_in_the_boardroom
-    alias: Laptop plugged in in the boardroom
-    triggers:
-      - trigger: ochno.laptop_plugged_in
-        target:
-          area_id: boardroom
-    actions:
-      - action: persistent_notification.create
-        data:
-          message: A laptop was plugged in to port {{{{ trigger.port }}}} in the boardroom.
-"""
-DASHBOARD = """\
-strategy:
-  type: custom:ochno
 """
 
 
@@ -137,29 +113,46 @@ class Environment:
         """Return the path of Home Assistant's output."""
         return self.folder / "hass.log"
 
-    def prepare(self, external_url: str) -> None:
-        """Replace the configuration folder with a new one that contains the integration."""
+    def prepare(self, external_url: str, configuration: str = "") -> None:
+        """Replace the configuration folder with a new one that contains the integration.
+
+        `configuration` is added to configuration.yaml.
+        """
         for port in (self.port, self.simulator_port):
             _check_port_is_free(port)
         shutil.rmtree(self.folder, ignore_errors=True)
         (self.folder / "custom_components").mkdir(parents=True)
         integration = self.folder / "custom_components" / "ochno"
         integration.symlink_to(ROOT / "custom_components" / "ochno")
-        configuration = CONFIGURATION.format(external_url=external_url, port=self.port)
-        (self.folder / "configuration.yaml").write_text(configuration)
+        general = CONFIGURATION.format(
+            external_url=external_url, internal_url=self.home_assistant_url
+        )
+        (self.folder / "configuration.yaml").write_text(general + configuration)
         (self.folder / "automations.yaml").write_text("[]\n")
-        (self.folder / "dashboard.yaml").write_text(DASHBOARD)
+        (self.folder / ".storage").mkdir()
+        self.write_http_settings()
+
+    def write_http_settings(self) -> None:
+        """Write the address to listen on. In configuration.yaml it would be a repair issue."""
+        data = {"server_host": ["127.0.0.1"], "server_port": self.port}
+        # Home Assistant migrates the first version of this file and adds the other settings.
+        file = {"version": 1, "minor_version": 1, "key": "http", "data": data}
+        (self.folder / ".storage" / "http").write_text(json.dumps(file))
 
     @asynccontextmanager
     async def run_simulator(
-        self, session: aiohttp.ClientSession, hubs: int = 0
+        self, session: aiohttp.ClientSession, hubs: int = 0, *, building: bool = False
     ) -> AsyncIterator[None]:
-        """Run the simulator until the end of the block, with `hubs` hubs in addition to its own."""
+        """Run the simulator until the end of the block.
+
+        It has `hubs` hubs in addition to its own, and those of the demo's building.
+        """
         log = self.folder / "simulator.log"
         arguments = (
             *("--port", str(self.simulator_port), "--hubs", str(hubs)),
             *("--deliver-to", f"http://127.0.0.1:{self.port}"),
             *("--redirect-uri", self.redirect_uri),
+            *(["--building"] if building else []),
         )
         async with _run_module(
             "the simulator", sys.executable, "tests.simulator", *arguments, log=log

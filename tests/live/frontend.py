@@ -97,8 +97,6 @@ class Frontend:
             token = self.headers["Authorization"].removeprefix("Bearer ")
             await self.websocket.send_json({"type": "auth", "access_token": token})
             await self.websocket.receive_json()
-            # Otherwise Home Assistant asks whether to keep the port of its configuration.
-            await self.command("http/config/promote")
             while (await self.command("get_config"))["state"] != "RUNNING":
                 await asyncio.sleep(0.2)
             yield

@@ -82,15 +82,17 @@ def test_hub_list_reordered_changed_and_extended_keeps_unchanged_objects(earlier
     assert kept_ids == earlier.hubs.keys() - {"hub-3"}
 
 
-def test_hub_list_same_body_returns_earlier_list_without_decoding(
+def test_hub_list_same_body_has_earlier_hubs_without_decoding(
     earlier: HubList, decoded_bodies: list[bytes]
 ) -> None:
-    assert HubList.from_body(encode_list(HUBS), None, earlier) is earlier
+    assert HubList.from_body(encode_list(HUBS), None, earlier).hubs is earlier.hubs
     later = HubList.from_body(encode_list(with_changed_hub(2)), '"2"', earlier)
     assert later is not earlier
     assert later.etag == '"2"'
     decoded_bodies.clear()
-    assert HubList.from_body(encode_list(with_changed_hub(2)), None, later) is later
+    same = HubList.from_body(encode_list(with_changed_hub(2)), '"3"', later)
+    assert same.hubs is later.hubs
+    assert same.etag == '"3"'
     assert decoded_bodies == []
 
 

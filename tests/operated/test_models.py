@@ -548,7 +548,7 @@ async def test_hub_deeply_nested_value_is_kept_in_raw(
     deep: object = "bottom"
     for _ in range(500):
         deep = [deep]
-    body = json.dumps([{"id": "a", "deep": deep}])
+    body = json.dumps([{"id": "a", "deep": deep, "data": {"state": {"active": 1}}}])
     simulator.add_fault("GET", HUBS_PATH, Fault.body(body), times=None)
     earlier = await client.hubs()
     hub = earlier.hubs["a"]

@@ -20,6 +20,9 @@ def _parse_arguments() -> argparse.Namespace:
         "--hubs", type=int, default=0, metavar="N", help="number of hubs to add to the demo data"
     )
     parser.add_argument(
+        "--building", action="store_true", help="add the other rooms of the demo's building"
+    )
+    parser.add_argument(
         "--redirect-uri",
         action="append",
         default=[],
@@ -37,6 +40,8 @@ def _parse_arguments() -> argparse.Namespace:
 
 async def _run(arguments: argparse.Namespace) -> int:
     simulator = Simulator(port=arguments.port, hubs=arguments.hubs)
+    if arguments.building:
+        simulator.database.add_building()
     simulator.settings.deliver_to = arguments.deliver_to
     for application in simulator.applications.values():
         if "authorization_code" in application.grant_types:

@@ -179,6 +179,15 @@ class Database:
         self.add_hub("Reception", online=False)
         self.add_hub("Elsewhere", account=second)
 
+    def add_building(self) -> None:
+        """Add more rooms to the first account, one of them with three hubs."""
+        self.add_hub("Library", product="O-PC-3")
+        self.add_hub("Studio", connected=[2, 3], active=2)
+        training = self.add_space("Training room").id
+        self.add_hub("Training room front", space=training, connected=[1], active=1)
+        self.add_hub("Training room left", space=training)
+        self.add_hub("Training room right", space=training)
+
     def _new_id(self) -> str:
         self._id_count += 1
         return f"66a1b2c3d4e5f60{self._id_count:09x}"

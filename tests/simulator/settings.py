@@ -77,7 +77,7 @@ class Settings:
     deliver_to: str | None = None
     delivery_content_type: str = "application/vnd.ochno.event"
     delivery_id: Literal["hubId", "serialNumber", "data.hubId"] = "hubId"
-    delivery_token: Literal["verificationToken", "header", "query"] | None = None
+    delivery_token: Literal["verificationToken", "header", "query"] | None = "verificationToken"
     # The data of a delivery has only the changed keys.
     delivery_partial: bool = False
     delivery_delay: float = 0

@@ -139,7 +139,7 @@ def overheating_badge(entry: er.RegistryEntry) -> Card:
     )
 
 
-def usage_graph(days: int, entities: Sequence[Card]) -> Card:
+def usage_graph(days: int, entities: Sequence[Card], **config: object) -> Card:
     """Return a graph with the hours in use per day as bars."""
     return {
         "type": "statistics-graph",
@@ -149,4 +149,5 @@ def usage_graph(days: int, entities: Sequence[Card]) -> Card:
         "days_to_show": days - 1,
         "stat_types": ["change"],
         "entities": entities,
+        **config,
     }

@@ -43,7 +43,8 @@ def room_view(context: DashboardContext, path: str) -> View:
         for entry in context.hub_entities([hub], ["time_in_use"], Platform.SENSOR)
     ]
     if usage:
-        graphs += (heading(context.text("hours_per_day")), usage_graph(USAGE_DAYS, usage))
+        graph = usage_graph(USAGE_DAYS, usage, hide_legend=len(usage) == 1)
+        graphs += (heading(context.text("hours_per_day")), graph)
     if graphs:
         sections.append(section(*graphs))
     return View(sections=sections)

@@ -10,6 +10,7 @@ from homeassistant.helpers import floor_registry as fr
 
 from ..const import DOMAIN
 from ..data import OchnoConfigEntry
+from ..entity import NO_PORT
 from ..rooms import Room
 from .cards import (
     ACTIVE_PORT,
@@ -144,7 +145,8 @@ def _room_badges(context: DashboardContext, room: Room) -> Iterator[Card]:
     for entry in in_use[:1]:
         yield entity_badge(entry, *(state_is(it.entity_id, STATE_OFF) for it in in_use))
     for entry in context.hub_entities(room.hubs, ["active_port"], *ACTIVE_PORT):
-        yield entity_badge(entry, state_is_not(entry.entity_id, STATE_UNAVAILABLE, STATE_UNKNOWN))
+        visible = state_is_not(entry.entity_id, STATE_UNAVAILABLE, STATE_UNKNOWN, NO_PORT)
+        yield entity_badge(entry, visible)
 
 
 # Hubs
