@@ -862,6 +862,22 @@ async def test_delivery_without_token_and_without_change_does_not_end_the_pollin
     assert home.instant_updates_state == "failing"
 
 
+async def test_change_fetched_after_subscription_ended_keeps_state_no_url(
+    hass: HomeAssistant, home: Home, hub: SimHub
+) -> None:
+    home.simulator.settings.delivery_token = None
+    await poll_undelivered_change(home, hub)
+    await home.advance_time(11)
+    home.simulator.settings.delivery_drop = False
+    hub.plug(3)
+    await home.wait_for_deliveries()
+    await hass.config.async_update(external_url=None)
+    await home.wait_until_idle()
+    await home.advance_time(2)
+    assert home.state("binary_sensor", "Boardroom", "port_3_connected") == "on"
+    assert home.instant_updates_state == "no_url"
+
+
 async def test_undelivered_hub_that_leaves_ends_the_polling_at_next_extension(
     home: Home, hub: SimHub
 ) -> None:

@@ -55,7 +55,7 @@ class _Command:
 
     `context` is that of the action; None if it is unknown. `sent_after` is the number of the last
     request that began before the command was sent; None if it was not sent yet. `done` is set when
-    a report confirmed or contradicted the command.
+    a report confirmed or contradicted the command, and `contradicted` tells which.
     """
 
     port: int

@@ -284,7 +284,7 @@ class OchnoPush:
         """Set the state to active again when the changes of all hubs are delivered."""
         if hub_id in self._missed.hub_ids:
             self._missed.hub_ids.remove(hub_id)
-            if not self._missed.hub_ids:
+            if not self._missed.hub_ids and self._subscription_id is not None:
                 self._set_state(PushState.ACTIVE, "")
 
     @callback
