@@ -74,7 +74,17 @@ async def open_device(browser: Browser, name: str) -> None:
 async def press_in_simulator(browser: Browser, button: str) -> None:
     page = await browser.page.context.new_page()
     await page.goto(browser.environment.simulator_url)
-    await page.get_by_role("button", name=button).press("Enter")
+    # A page that closes cancels its requests.
+    async with page.expect_response("**/simulator/hubs/**"):
+        await page.get_by_role("button", name=button).press("Enter")
+    await page.close()
+
+
+async def expect_in_simulator(browser: Browser, room: str, text: str) -> None:
+    """Wait until the page of the simulator shows a text for a hub."""
+    page = await browser.page.context.new_page()
+    await page.goto(browser.environment.simulator_url)
+    await expect(page.get_by_role("article", name=room).get_by_text(text)).to_be_visible()
     await page.close()
 
 
@@ -289,12 +299,8 @@ async def test_port_switch_turned_on_activates_port(browser: Browser) -> None:
     await browser.page.request.post(f"{browser.environment.simulator_url}/simulator/expire")
     await open_device(browser, "Focus room")
     await browser.entity_switch("Port 3").press("Space")
-    room = await browser.page.context.new_page()
-    await room.goto(browser.environment.simulator_url)
-    focus_room = room.get_by_role("article", name="Focus room")
-    await expect(focus_room.get_by_text("Active: port 3")).to_be_visible()
-    await focus_room.get_by_role("button", name="Press, button of port 1").press("Enter")
-    await room.close()
+    await expect_in_simulator(browser, "Focus room", "Active: port 3")
+    await press_in_simulator(browser, "Press, button of port 1, Focus room")
     await expect(browser.entity_switch("Port 1")).to_be_checked()
     [renewed_tokens] = (browser.environment.folder / ".storage").glob("ochno.*.token")
     assert S_IMODE(renewed_tokens.stat().st_mode) == 0o600
@@ -341,6 +347,8 @@ async def test_dashboard_added_from_dialog_opens_room_that_switches_port(browser
     await expect(tile).to_contain_text("On")
     active_port = browser.page.locator("hui-tile-card", has_text="Active port")
     await expect(active_port).to_contain_text("Port 3")
+    # Home Assistant shows the port before the hub switched.
+    await expect_in_simulator(browser, "Focus room", "Active: port 3")
     await press_in_simulator(browser, "Press, button of port 1, Focus room")
     await expect(active_port).to_contain_text("Port 1")
     assert related_errors(browser, start) == []
@@ -435,6 +443,7 @@ async def test_reconfigure_flow_read_only_removes_switches(browser: Browser) -> 
     await submit_decision(window, "Approve")
     await browser.expect_text(re.compile("Re-?configuration was successful"))
     await open_device(browser, "Focus room")
+    await press_in_simulator(browser, "Press, button of port 1, Focus room")
     await browser.expect_state("Port 1 active", "On")
     await expect(browser.page.get_by_role("switch")).to_have_count(0)
 
