@@ -502,7 +502,25 @@ async def test_hubs_view_lists_problems_firmware_and_accounts(
     ]
     assert firmware[1]["content"] == "- 4&#46;2&#46;1: 4"
     assert headings(account) == ["Example Organisation"]
-    assert account[-1]["content"] == "Instant updates: Polling: no https address for the internet"
+    registry = er.async_get(home.hass)
+    sensors = {
+        key: registry.async_get_entity_id("sensor", "ochno", f"{home.entry.unique_id}_{key}")
+        for key in ("rooms_in_use", "rooms_free", "hubs_online", "hubs_offline")
+    }
+    assert [(card["name"], card["entity"]) for card in account if card["type"] == "tile"] == [
+        (name, sensors[key])
+        for name, key in (
+            ("Rooms in use", "rooms_in_use"),
+            ("Rooms free", "rooms_free"),
+            ("Hubs online", "hubs_online"),
+            ("Hubs offline", "hubs_offline"),
+        )
+    ]
+    *_, push, occupancy = account
+    assert push["content"] == "Instant updates: Polling: no https address for the internet"
+    assert occupancy["type"] == "statistics-graph"
+    assert occupancy["title"] == "Rooms in use"
+    assert occupancy["entities"] == [sensors["rooms_in_use"]]
 
 
 async def test_hubs_view_without_problems_says_so(home: Home, dashboard: Dashboard) -> None:
@@ -531,7 +549,9 @@ async def test_hubs_view_shows_enabled_sensor_of_instant_updates(
     await home.link_account()
     dashboard = Dashboard(await hass_ws_client(home.hass))
     *_, account = await dashboard.cards("hubs")
-    assert [card["type"] for card in account] == ["heading", "tile", "tile", "tile"]
+    tiles = [card["name"] for card in account if card["type"] == "tile"]
+    assert tiles[-1] == "Instant updates"
+    assert not [card for card in account if card["type"] == "markdown"]
 
 
 async def test_firmware_that_is_not_reported_is_unknown(home: Home, dashboard: Dashboard) -> None:

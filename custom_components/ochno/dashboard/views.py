@@ -17,6 +17,7 @@ from .cards import (
     Card,
     DashboardContext,
     entity_badge,
+    entity_name,
     escape,
     heading,
     hint,
@@ -34,6 +35,7 @@ from .cards import (
 MAX_ROOMS: Final = 100
 MAX_PROBLEMS: Final = 50
 MAX_COLUMNS: Final = 3
+_OCCUPANCY_DAYS: Final = 7
 
 # Keys of the rooms that are on no floor or in no area. The id of a floor has no hyphen.
 NO_FLOOR: Final = "no-floor"
@@ -153,7 +155,7 @@ def _room_badges(context: DashboardContext, room: Room) -> Iterator[Card]:
 
 
 def hubs_view(context: DashboardContext) -> View:
-    """Return the view of the hubs: problems, firmware versions and instant updates."""
+    """Return the view of the hubs: problems, firmware versions and accounts."""
     return View(
         sections=[
             section(heading(context.text("problems")), *_problem_cards(context)),
@@ -192,12 +194,18 @@ def _firmware_card(context: DashboardContext) -> Card:
 
 
 def _account_sections(context: DashboardContext) -> Iterator[Card]:
-    """Return a section for each account: hubs online and offline, and instant updates."""
+    """Return a section for each account: its rooms and hubs in numbers, and instant updates."""
     entries: list[OchnoConfigEntry] = context.hass.config_entries.async_loaded_entries(DOMAIN)
     for entry in entries:
         sensors = {
             key: sensor
-            for key in ("hubs_online", "hubs_offline", "instant_updates")
+            for key in (
+                "rooms_in_use",
+                "rooms_free",
+                "hubs_online",
+                "hubs_offline",
+                "instant_updates",
+            )
             if (sensor := context.entity(entry.unique_id or "", key, Platform.SENSOR))
         }
         cards = [heading(entry.title), *map(tile, sensors.values())]
@@ -206,4 +214,15 @@ def _account_sections(context: DashboardContext) -> Iterator[Card]:
             name = context.texts[f"{texts}.name"]
             state = context.texts[f"{texts}.state.{entry.runtime_data.push.state}"]
             cards.append(hint(f"{name}: {state}"))
+        if rooms_in_use := sensors.get("rooms_in_use"):
+            cards.append(
+                {
+                    "type": "statistics-graph",
+                    "title": entity_name(rooms_in_use),
+                    "period": "hour",
+                    "days_to_show": _OCCUPANCY_DAYS,
+                    "stat_types": ["mean", "max"],
+                    "entities": [rooms_in_use.entity_id],
+                }
+            )
         yield section(*cards)
