@@ -73,7 +73,7 @@ async def test_hub_has_binary_sensors_for_all_reported_values(
         ("connectivity", None, "connectivity", EntityCategory.DIAGNOSTIC),
         ("room_system", "Room system", None, EntityCategory.DIAGNOSTIC),
         ("admin_mode", "Admin mode", None, EntityCategory.DIAGNOSTIC),
-        ("overheating", "Overheating", "problem", None),
+        ("overheating", "Overheating", "problem", EntityCategory.DIAGNOSTIC),
         ("port_3_connected", "Port 3 connected", "plug", None),
         ("port_3_active", "Port 3 active", None, None),
         ("external_room_system", "External room system", None, EntityCategory.DIAGNOSTIC),

@@ -64,6 +64,7 @@ BINARY_SENSORS: tuple[OchnoBinarySensorEntityDescription, ...] = (
         key="overheating",
         translation_key="overheating",
         device_class=BinarySensorDeviceClass.PROBLEM,
+        entity_category=EntityCategory.DIAGNOSTIC,
         is_on_fn=lambda hub: hub.overheating,
     ),
     OchnoBinarySensorEntityDescription(
