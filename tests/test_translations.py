@@ -7,6 +7,7 @@ from pathlib import Path
 import re
 from typing import Any
 
+import hass_frontend
 import pytest
 import yaml
 
@@ -71,6 +72,21 @@ CUSTOM_INTEGRATION = {
     "nl": "aangepaste integratie",
     "sv": "anpassade integration",
 }
+# Where the frontend has the names of the buttons and pages that the texts quote. The others are
+# those of Ochno's own pages.
+FRONTEND_NAMES = {
+    "Application credentials": "ui.panel.config.application_credentials.caption",
+    "Areas, labels & zones": "ui.panel.config.dashboard.areas.main",
+    "Configure": "ui.panel.config.integrations.config_entry.configure",
+    "Devices & services": "ui.panel.config.dashboard.devices.main",
+    "Download diagnostics": "ui.panel.config.integrations.config_entry.download_diagnostics",
+    "Logs": "ui.panel.config.logs.caption",
+    "Reconfigure": "ui.panel.config.integrations.config_entry.reconfigure",
+    "Settings": "panel.config",
+    "System": "ui.panel.config.dashboard.system.main",
+}
+OCHNO_NAMES = {"Account", "Create", "Custom Integrations", "Integrations"}
+FRONTEND_TRANSLATIONS = Path(hass_frontend.where()) / "static" / "translations"
 TREES = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
 
 
@@ -300,6 +316,31 @@ def test_texts_about_scopes_name_the_custom_integration_at_ochno(path: Path) -> 
     ):
         if re.search(r"(hubs|accounts):|{scopes}", text):
             assert CUSTOM_INTEGRATION[path.stem] in text.lower(), key
+
+
+def quoted_names(texts: Any) -> dict[str, list[str]]:
+    """Return the names in bold by the dotted path of their text."""
+    return {key: re.findall(r"\*\*([^*]+)\*\*", text) for key, text in walk_texts(texts)}
+
+
+def frontend_texts(language: str) -> dict[str, str]:
+    """Return the texts of the installed frontend in one language."""
+    texts: dict[str, str] = {}
+    for folder in (FRONTEND_TRANSLATIONS, FRONTEND_TRANSLATIONS / "config"):
+        [path] = folder.glob(f"{language}-{'[0-9a-f]' * 32}.json")
+        texts |= read_json(path)
+    return texts
+
+
+@pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
+def test_quoted_buttons_have_names_of_the_frontend(path: Path) -> None:
+    frontend = frontend_texts("en") | frontend_texts(path.stem)
+    names = quoted_names(read_json(path))
+    for key, english_names in quoted_names(EN).items():
+        assert names[key] == [
+            name if name in OCHNO_NAMES else frontend[FRONTEND_NAMES[name]]
+            for name in english_names
+        ], key
 
 
 def test_languages_are_supported_by_home_assistant() -> None:
