@@ -70,10 +70,6 @@ async def _measure(environment: Environment, mode: str) -> None:
         start_home_assistant(session, environment) as frontend,
     ):
         simulator_url = f"{environment.simulator_url}/simulator"
-        async with session.post(
-            f"{simulator_url}/settings", json={"delivery_token": "verificationToken"}
-        ) as response:
-            response.raise_for_status()
         await frontend.add_credentials()
         await frontend.link_account("read")
         rooms = (await _simulator_state(session, simulator_url))["rooms"]
@@ -90,6 +86,10 @@ async def _measure(environment: Environment, mode: str) -> None:
                 f"Home Assistant has {len(hubs_by_entity_id)} of {HUBS} hubs. "
                 f"See {environment.log}."
             )
+        # The recorder stores an event for each new entity, and delays the event loop meanwhile.
+        say("Waiting until the recorder has stored the new entities …")
+        while (await frontend.command("recorder/info"))["backlog"]:
+            await asyncio.sleep(1)
         await frontend.command("subscribe_events", event_type="state_changed")
         rate = RATES[mode]
         say(f"{mode}: {rate:.1f} changes per second of {HUBS} hubs, for {SECONDS} s …")

@@ -26,6 +26,10 @@ logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
 logging.getLogger("pytest_homeassistant_custom_component.common").setLevel(logging.WARNING)
 # SecretLeakDetector needs all log records. `log_level` limits what pytest shows.
 logging.getLogger().setLevel(logging.DEBUG)
+# These log each event and each row, which takes a sixth of the time of the tests. The detector
+# listens to the events.
+for logger in ("homeassistant.core", "homeassistant.components.recorder", "sqlalchemy"):
+    logging.getLogger(logger).setLevel(logging.WARNING)
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +108,7 @@ async def home(
         assert await async_setup_component(hass, component, {})
     # Home Assistant's web server does the same, so that integrations can be added at any time.
     hass.http.app._router.freeze = lambda: None  # type: ignore[method-assign]  # noqa: SLF001
+    leak_detector.listen(hass)
     yield Home(hass, await hass_client(), simulator, freezer, leak_detector)
     # Home Assistant must be able to shut down after a test that injected faults.
     simulator.clear_faults()

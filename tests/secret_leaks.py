@@ -1,14 +1,15 @@
 """Detection of secrets in logs, states, repair issues, config flows and request paths.
 
-The detector reads all log records at level DEBUG. Home Assistant logs every event there, so the
-log also contains every state that an entity had.
+The detector reads the log records at level DEBUG, and all events. So it finds every state that an
+entity had.
 """
 
 from collections.abc import Iterable
 import logging
 from typing import Final, Self, override
 
-from homeassistant.core import HomeAssistant
+from homeassistant.const import MATCH_ALL
+from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
 from .simulator import Simulator
@@ -51,6 +52,17 @@ class SecretLeakDetector(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if not str(record.msg).endswith(IGNORED_MESSAGES.get(record.name, ())):
             self.record_output(f"log of {record.name}", self.format(record))
+
+    def listen(self, hass: HomeAssistant) -> None:
+        """Record all events, also those after which a state is replaced."""
+        hass.bus.async_listen(MATCH_ALL, self._handle_event)
+
+    @callback
+    def _handle_event(self, event: Event) -> None:
+        if (state := event.data.get("new_state")) is not None:
+            self.record_output(f"state of {state.entity_id}", f"{state.state} {state.attributes}")
+        elif "new_state" not in event.data:
+            self.record_output(f"event {event.event_type}", repr(event.data))
 
     def record_output(self, place: str, text: str) -> None:
         """Record a text that is visible to others, and where it is visible."""

@@ -77,6 +77,7 @@ async def test_detector_secret_is_visible_reports_its_place(
 
 async def test_detector_secret_in_replaced_state_is_found(hass: HomeAssistant, home: Home) -> None:
     with SecretLeakDetector() as detector:
+        detector.listen(hass)
         hass.states.async_set("sensor.x", "", {"x": SECRET})
         hass.states.async_set("sensor.x", "")
         await home.wait_until_idle()

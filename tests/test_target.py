@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.config_entries import RELOAD_AFTER_UPDATE_DELAY, ConfigEntry
 from homeassistant.helpers import device_registry as dr
 
 from .automation import condition_config, create_automation, create_condition_automations
@@ -143,4 +143,7 @@ async def test_account_counts_disabled_account_device_counts_all_hubs(
     assert device is not None
     dr.async_get(home.hass).async_update_device(device.id, disabled_by=dr.DeviceEntryDisabler.USER)
     await home.wait_until_idle()
-    assert entry.runtime_data.coordinator.hubs_by_connectivity == {True: 3, False: 1}
+    dr.async_get(home.hass).async_update_device(device.id, disabled_by=None)
+    await home.advance_time(RELOAD_AFTER_UPDATE_DELAY)
+    assert account_state(home, entry, "hubs_online") == "3"
+    assert account_state(home, entry, "hubs_offline") == "1"

@@ -1,6 +1,6 @@
 """Data update coordinator: polls the hubs of one account and notifies listeners of changes."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final, override
@@ -54,11 +54,11 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
       unavailable, all ids.
     - `changed_by_poll`: ids of the hubs whose ports changed in this poll.
 
-    `hubs_by_connectivity` counts the hubs that are online (True), offline (False) or do not
-    report their connectivity (None). `last_poll` is the UTC time of the last successful poll.
-    `last_request` is the number of the last request that began. A response that is older than the
-    newest applied request is discarded. `list_has_states` tells whether one request fetches the
-    states of all hubs.
+    `hubs_by_connectivity` has the ids of the hubs that are online (True), offline (False) or do not
+    report their connectivity (None), without those of disabled devices. `last_poll` is the UTC time
+    of the last successful poll. `last_request` is the number of the last request that began. A
+    response that is older than the newest applied request is discarded. `list_has_states` tells
+    whether one request fetches the states of all hubs.
     """
 
     config_entry: ConfigEntry
@@ -72,7 +72,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self.devices = OchnoDevices(hass, entry)
         self.changed: set[str] = set()
         self.changed_by_poll: set[str] = set()
-        self.hubs_by_connectivity: Counter[bool | None] = Counter()
+        self.hubs_by_connectivity = defaultdict[bool | None, set[str]](set)
         self.last_poll: datetime | None = None
         self.last_request = 0
         self.list_has_states = False
@@ -162,7 +162,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             hub_id for hub_id in changed & known.keys() if known[hub_id].ports != hubs[hub_id].ports
         }
         if self.changed:
-            self._count_hubs(hubs)
+            self._group_hubs(hubs)
         for hub_id in self._report_listeners.keys() & reported.keys() - newer_ids:
             self._report_listeners[hub_id](reported[hub_id], request)
         return hubs
@@ -173,21 +173,21 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         self.devices.async_forget(hub_id)
         self._forget_hub(hub_id)
         self.data.pop(hub_id, None)
-        self._count_hubs(self.data)
+        self._group_hubs(self.data)
         self.async_update_hub_listeners(hub_id)
 
     def _forget_hub(self, hub_id: str) -> None:
         self._ports.async_forget(hub_id)
         self._applied.pop(hub_id, None)
 
-    def _count_hubs(self, hubs: dict[str, Hub]) -> None:
-        self.hubs_by_connectivity = Counter(
-            hub.online for hub_id, hub in hubs.items() if hub_id not in self.devices.disabled
-        )
+    def _group_hubs(self, hubs: dict[str, Hub]) -> None:
+        self.hubs_by_connectivity.clear()
+        for hub_id in hubs.keys() - self.devices.disabled:
+            self.hubs_by_connectivity[hubs[hub_id].online].add(hub_id)
 
     @callback
     def _handle_disabled_changed(self) -> None:
-        self._count_hubs(self.data)
+        self._group_hubs(self.data)
         self.async_update_hub_listeners()
 
     async def _async_add_details(self, hubs: dict[str, Hub]) -> dict[str, Hub]:
@@ -304,6 +304,6 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             listener(hub, request)
         if known != hub:
             if hub.id not in self.devices.disabled:
-                self.hubs_by_connectivity.subtract((known.online,))
-                self.hubs_by_connectivity.update((hub.online,))
+                self.hubs_by_connectivity[known.online].discard(hub.id)
+                self.hubs_by_connectivity[hub.online].add(hub.id)
             self.async_update_hub_listeners(hub.id)

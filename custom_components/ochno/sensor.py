@@ -119,15 +119,10 @@ def _offline_hub_names(coordinator: OchnoCoordinator) -> list[str]:
     """Return the names of the offline hubs, of the first hundred if there are more."""
     registry = dr.async_get(coordinator.hass)
     devices = [
-        registry.async_get_device_by_identifier((DOMAIN, hub.id), coordinator.config_entry.entry_id)
-        for hub in coordinator.data.values()
-        if hub.offline
+        registry.async_get_device_by_identifier((DOMAIN, hub_id), coordinator.config_entry.entry_id)
+        for hub_id in coordinator.hubs_by_connectivity[False]
     ]
-    names = [
-        device.name_by_user or device.name or ""
-        for device in devices
-        if device is not None and not device.disabled
-    ]
+    names = [device.name_by_user or device.name or "" for device in devices if device is not None]
     return sorted(names, key=str.casefold)[:_MAX_HUB_NAMES]
 
 
@@ -137,14 +132,14 @@ ACCOUNT_SENSORS: tuple[OchnoAccountSensorEntityDescription, ...] = (
         translation_key="hubs_online",
         state_class=SensorStateClass.MEASUREMENT,
         entity_category=EntityCategory.DIAGNOSTIC,
-        value_fn=lambda data: data.coordinator.hubs_by_connectivity[True],
+        value_fn=lambda data: len(data.coordinator.hubs_by_connectivity[True]),
     ),
     OchnoAccountSensorEntityDescription(
         key="hubs_offline",
         translation_key="hubs_offline",
         state_class=SensorStateClass.MEASUREMENT,
         entity_category=EntityCategory.DIAGNOSTIC,
-        value_fn=lambda data: data.coordinator.hubs_by_connectivity[False],
+        value_fn=lambda data: len(data.coordinator.hubs_by_connectivity[False]),
         attributes_fn=lambda data: {_HUBS: _offline_hub_names(data.coordinator)},
     ),
     OchnoAccountSensorEntityDescription(

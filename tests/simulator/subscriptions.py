@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import ipaddress
 import random
 import secrets
@@ -24,7 +24,10 @@ REORDER_DELAY = 0.5
 
 @dataclass(eq=False, kw_only=True)
 class Subscription:
-    """A webhook subscription, which expires at `expires` of time.time()."""
+    """A webhook subscription, which expires at `expires` of time.time().
+
+    `last_deliveries` has the last delivery about each hub.
+    """
 
     id: str
     account_id: str
@@ -33,7 +36,7 @@ class Subscription:
     token: str
     expires: float
     delivery_count: int = 0
-    last_delivery: asyncio.Task[None] | None = None
+    last_deliveries: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -238,7 +241,7 @@ class Subscriptions:
         )
 
     def _start_delivery(self, subscription: Subscription, delivery: Delivery) -> None:
-        """Send a delivery after the previous one of the subscription.
+        """Send a delivery after the previous one about the same hub.
 
         The setting delivery_reorder delays every other delivery, so that the next one overtakes
         it.
@@ -248,12 +251,13 @@ class Subscriptions:
         if random.random() < settings.delivery_drop:
             delivery.error = "dropped by delivery_drop"
             return
-        delay, previous = settings.delivery_delay, subscription.last_delivery
+        delay = settings.delivery_delay
+        previous = subscription.last_deliveries.get(delivery.hub_id)
         if settings.delivery_reorder:
             previous = None
             delay += REORDER_DELAY if subscription.delivery_count % 2 == 0 else 0
         subscription.delivery_count += 1
-        subscription.last_delivery = self._tasks.create(
+        subscription.last_deliveries[delivery.hub_id] = self._tasks.create(
             self._send_delayed(delivery, delay, previous)
         )
 
