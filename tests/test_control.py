@@ -369,7 +369,7 @@ async def test_rate_limited_command_raises_error_and_is_not_repeated(
     fault = Fault.status(429, {"Retry-After": "60"})
     home.simulator.add_fault("PUT", f"{HUBS_PATH}/{hub.id}/state", fault, times=None)
     for _ in range(2):
-        with pytest.raises(HomeAssistantError, match="wait"):
+        with pytest.raises(HomeAssistantError, match="does not accept more requests"):
             await select(home, "2")
     assert shown_port(home) == "1"
     assert len(command_bodies(home)) == 1
@@ -525,7 +525,10 @@ async def test_button_press_cancels_command_that_was_not_sent_yet(home: Home, hu
         await wait_for_next_poll(home)
         assert shown_port(home) == "4"
         await first
-        with pytest.raises(HomeAssistantError, match="pressed a button at Boardroom before port 3"):
+        with pytest.raises(
+            HomeAssistantError,
+            match="port 3 was not sent, because somebody pressed a button on Boardroom",
+        ):
             await second
     assert command_bodies(home) == ['{"activeport":2}']
 

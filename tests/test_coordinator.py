@@ -21,8 +21,8 @@ from .test_devices import active_port, hub_device, log_messages
 
 # A fault of the hub list, the translation key of the error, and a part of its message.
 FAILURES = [
-    pytest.param(Fault.status(403), "scope_missing", "lacks the scope hubs:read", id="403"),
-    pytest.param(Fault.status(429), "rate_limited", "asks to wait", id="429"),
+    pytest.param(Fault.status(403), "scope_missing", "does not have the scope hubs:read", id="403"),
+    pytest.param(Fault.status(429), "rate_limited", "does not accept more requests", id="429"),
     pytest.param(Fault.status(404), "server_error", "(status 404)", id="404"),
     pytest.param(Fault.status(503), "server_error", "(status 503)", id="503"),
     pytest.param(Fault.redirect("/api/spaces/v1"), "server_error", "(status 302)", id="redirect"),
@@ -121,10 +121,10 @@ async def test_details_error_at_setup_adds_entities_at_next_poll(home: Home) -> 
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        pytest.param(Fault.status(500), "has a problem (status 500)", id="500"),
+        pytest.param(Fault.status(500), "reported an error (status 500)", id="500"),
         pytest.param(Fault.html(), "does not understand", id="html"),
         pytest.param(Fault.reset(), "could not be reached", id="reset"),
-        pytest.param(Fault.status(403), "lacks the scope hubs:read", id="403"),
+        pytest.param(Fault.status(403), "does not have the scope hubs:read", id="403"),
     ],
 )
 async def test_details_error_of_all_hubs_makes_all_unavailable(
@@ -149,7 +149,7 @@ async def test_details_error_of_only_hub_makes_it_unavailable(
     home.simulator.add_fault("GET", f"{HUBS_PATH}/*", Fault.status(500))
     await home.poll()
     assert home.state("sensor", "Elsewhere", "active_port") == "unavailable"
-    assert len(log_messages(caplog, logging.ERROR, "has a problem (status 500)")) == 1
+    assert len(log_messages(caplog, logging.ERROR, "reported an error (status 500)")) == 1
     await home.poll()
     assert home.state("sensor", "Elsewhere", "active_port") == "none"
 
@@ -212,7 +212,7 @@ async def test_details_rate_limit_cancels_other_requests(
     home.simulator.add_fault("GET", f"{HUBS_PATH}/{boardroom.id}", Fault.hang())
     home.simulator.add_fault("GET", f"{HUBS_PATH}/{focus_room.id}", Fault.status(429))
     await home.poll()
-    assert len(log_messages(caplog, logging.ERROR, "asks to wait")) == 1
+    assert len(log_messages(caplog, logging.ERROR, "does not accept more requests")) == 1
     home.simulator.clear_faults()
     focus_room.plug(2)
     await home.poll()

@@ -232,8 +232,8 @@ async def test_rooms_are_grouped_by_floor_from_lowest_to_highest(
         ["Ground", "Boardroom"],
         ["Top", "Focus room"],
         ["Attic", "Workshop"],
-        ["On no floor", "Lobby"],
-        ["In no area", "Reception"],
+        ["Without a floor", "Lobby"],
+        ["Without an area", "Reception"],
     ]
     assert "assign their areas to floors" in sections[3][-1]["content"]
     assert "choose an area for each hub" in sections[4][-1]["content"]
@@ -331,7 +331,7 @@ async def test_many_rooms_have_pages_of_their_floors(home: Home, dashboard: Dash
     ]
     assert len(paths) == len(pages) + 2 + 1_005
     titles = [view["title"] for view in (await dashboard.generate())["views"]]
-    assert titles[:3] == ["Ground", "On no floor", "On no floor (2)"]
+    assert titles[:3] == ["Ground", "Without a floor", "Without a floor (2)"]
     shown = []
     for page in pages:
         for cards in await dashboard.cards(page):
@@ -517,7 +517,7 @@ async def test_hubs_view_lists_problems_firmware_and_accounts(
         )
     ]
     *_, push, occupancy = account
-    assert push["content"] == "Instant updates: Polling: no https address for the internet"
+    assert push["content"] == "Instant updates: Polling: no public https address"
     assert occupancy["type"] == "statistics-graph"
     assert occupancy["title"] == "Rooms in use"
     assert occupancy["entities"] == [sensors["rooms_in_use"]]
@@ -583,7 +583,7 @@ async def test_options_select_floors_and_areas_by_name_and_id(
     [*floors] = await dashboard.cards("rooms", **options)
     assert [headings(cards) for cards in floors] == [
         ["Ground floor", "Workshop"],
-        ["On no floor", "Focus room"],
+        ["Without a floor", "Focus room"],
     ]
     [_, text], firmware, _ = await dashboard.cards("hubs", **options)
     assert text["content"] == "No hub is offline or overheating."
@@ -600,10 +600,10 @@ async def test_area_without_hubs_gives_a_sentence(home: Home, dashboard: Dashboa
     ("options", "text"),
     [
         ({"floor": "x"}, "This dashboard has no option floor. Use only title, floors and areas."),
-        ({"title": 5}, "The option title is not a text. Enter the title of this dashboard."),
+        ({"title": 5}, "The option title must be text. Enter the title of this dashboard."),
         (
             {"floors": "Ground"},
-            "The option floors is not a list. Enter one name or ID on each line.",
+            "The option floors must be a list. Enter one name or ID on each line.",
         ),
         (
             {"floors": [7]},
@@ -641,7 +641,9 @@ async def test_account_without_hubs_gives_a_sentence(
         home.simulator.remove_hub(hub_id)
     await home.link_account()
     dashboard = Dashboard(await hass_ws_client(home.hass))
-    assert (await dashboard.message()).startswith("There are no hubs yet. Add the integration")
+    assert (await dashboard.message()).startswith(
+        "There are no hubs yet. Add the Ochno integration"
+    )
 
 
 @pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
@@ -714,7 +716,7 @@ async def test_usage_without_recorder_says_that_nothing_is_recorded(
     home: Home, dashboard: Dashboard
 ) -> None:
     [[text]] = await dashboard.cards("usage")
-    assert text["content"].startswith("No hours in use have been recorded")
+    assert text["content"].startswith("No hours in use were recorded")
 
 
 @pytest.fixture
@@ -729,7 +731,7 @@ async def test_usage_shows_bars_busiest_and_unused_rooms(
     for hub in ("Focus room", "Workshop"):
         move_hub(home, hub, "Training *room*")
     [[text]] = await dashboard.cards("usage")
-    assert text["content"].startswith("No hours in use have been recorded")
+    assert text["content"].startswith("No hours in use were recorded")
     sensors = {
         hub: usage_sensor(home, hub) for hub in ("Boardroom", "Focus room", "Reception", "Workshop")
     }

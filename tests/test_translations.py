@@ -43,10 +43,13 @@ UNTRANSLATED_NAMES = (
 )
 # The texts that are the same as in English, by language.
 SAME_AS_ENGLISH: dict[str, set[str]] = {
+    "cs": {"Offline", "Port", "Port {port}", "Server"},
     "da": {"Offline", "Port", "Port {port}", "Server"},
-    "de": {"Hubs", "Hubs offline", "Hubs online", "Offline", "Server"},
+    "de": {"Hubs", "Hubs offline", "Hubs online", "Offline", "Port", "Port {port}", "Server"},
+    "es": {"Hubs"},
     "fi": set(),
     "fr": {"Hubs", "Options", "Port", "Port {port}"},
+    "it": {"Server"},
     "nb": {"Port", "Port {port}", "Server"},
     "nl": {
         *(
@@ -59,17 +62,26 @@ SAME_AS_ENGLISH: dict[str, set[str]] = {
         ),
         "Server",
     },
-    "sv": {"Server"},
+    "pl": {"Offline", "Port", "Port {port}"},
+    "pt": {"Hubs", "Hubs offline", "Hubs online", "Offline"},
+    "pt-BR": {"Hubs", "Hubs offline", "Hubs online", "Offline"},
+    "sv": {"Offline", "Port", "Port {port}", "Server"},
 }
 # How the texts name the custom integration at Ochno. Home Assistant's integrations are others.
 CUSTOM_INTEGRATION = {
+    "cs": "vlastní integrac",
     "da": "brugerdefinerede integration",
     "de": "benutzerdefinierte",
     "en": "custom integration",
+    "es": "integración personalizada",
     "fi": "mukautet",
     "fr": "intégration personnalisée",
+    "it": "integrazione personalizzata",
     "nb": "egendefinerte integrasjon",
     "nl": "aangepaste integratie",
+    "pl": "niestandardow",
+    "pt": "integração personalizada",
+    "pt-BR": "integração personalizada",
     "sv": "anpassade integration",
 }
 # Where the frontend has the names of the buttons and pages that the texts quote. The others are
@@ -360,8 +372,8 @@ async def test_home_assistant_in_swedish_shows_swedish_texts(home: Home) -> None
         swedish |= await async_get_translations(home.hass, "sv", category, {DOMAIN})
     section = f"component.{DOMAIN}"
     assert swedish[f"{section}.entity.binary_sensor.in_use.state.off"] == "Ledigt"
-    assert swedish[f"{section}.entity.sensor.active_port.state.4"] == "Uttag 4"
-    assert swedish[f"{section}.exceptions.unknown_port.message"] == "{hub} har inget uttag {port}."
+    assert swedish[f"{section}.entity.sensor.active_port.state.4"] == "Port 4"
+    assert swedish[f"{section}.exceptions.unknown_port.message"] == "{hub} har ingen port {port}."
 
 
 @pytest.mark.parametrize(("kind", "keys"), AUTOMATION_KEYS)

@@ -24,23 +24,35 @@ ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "automations.md"
 TRANSLATIONS = ROOT / "custom_components" / "ochno" / "translations"
 YES = {
+    "cs": "Ano",
     "da": "Ja",
     "de": "Ja",
     "en": "Yes",
+    "es": "Sí",
     "fi": "Kyllä",
     "fr": "Oui",
+    "it": "Sì",
     "nb": "Ja",
     "nl": "Ja",
+    "pl": "Tak",
+    "pt": "Sim",
+    "pt-BR": "Sim",
     "sv": "Ja",
 }
 NO = {
+    "cs": "Ne",
     "da": "Nej",
     "de": "Nein",
     "en": "No",
+    "es": "No",
     "fi": "Ei",
     "fr": "Non",
+    "it": "No",
     "nb": "Nei",
     "nl": "Nee",
+    "pl": "Nie",
+    "pt": "Não",
+    "pt-BR": "Não",
     "sv": "Nej",
 }
 
@@ -106,7 +118,7 @@ async def test_sentence_turn_on_port_activates_the_port(
 
 
 SENTENCES = re.findall(
-    r"^\| ([a-z]{2}) \| (.+) \| (.+) \|$",
+    r"^\| ([a-z]{2}(?:-[A-Z]{2})?) \| (.+) \| (.+) \|$",
     DOCUMENT.read_text(encoding="utf-8"),
     flags=re.MULTILINE,
 )

@@ -419,7 +419,7 @@ async def test_user_flow_linked_account_renews_its_sign_in(browser: Browser) -> 
     window = await browser.open_sign_in()
     await window.get_by_role("radio", name="Example Organisation").check()
     await submit_decision(window, "Approve")
-    await browser.expect_text("Example Organisation was linked already")
+    await browser.expect_text("Example Organisation is already set up")
     await browser.take_screenshots("linked-already")
     await browser.click_button("Close")
     await open_device(browser, "Focus room")
