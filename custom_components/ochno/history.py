@@ -84,12 +84,15 @@ def async_start_history(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
 
 
 @callback
-def async_hub_snapshots(hass: HomeAssistant) -> list[HubSnapshot]:
-    """Return the snapshots of all hubs of all entries."""
+def async_hub_snapshots(
+    hass: HomeAssistant, hub_ids: Iterable[str] | None = None
+) -> list[HubSnapshot]:
+    """Return the snapshots of these hubs, by default of all hubs of all entries."""
+    by_entry = hass.data.get(_SNAPSHOTS, {}).values()
+    if hub_ids is None:
+        return [snapshot for snapshots in by_entry for snapshot in snapshots.values()]
     return [
-        snapshot
-        for snapshots in hass.data.get(_SNAPSHOTS, {}).values()
-        for snapshot in snapshots.values()
+        snapshots[hub_id] for hub_id in hub_ids for snapshots in by_entry if hub_id in snapshots
     ]
 
 

@@ -1,12 +1,13 @@
 """Rooms: hubs in the same area are one room."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import area_registry as ar, device_registry as dr
 
+from .const import DOMAIN
 from .history import HubSnapshot, async_hub_snapshots
 
 
@@ -53,16 +54,21 @@ def any_known(values: Iterable[bool | int | None]) -> bool | None:
 
 
 @callback
-def async_rooms(hass: HomeAssistant, entry_ids: Iterable[str] | None = None) -> list[Room]:
-    """Return the rooms in the order of their names, of these accounts or of all.
+def async_rooms(
+    hass: HomeAssistant, entry_id: str | None = None, hub_ids: Set[str] | None = None
+) -> list[Room]:
+    """Return the rooms in the order of their names.
 
-    A hub whose device is disabled or missing is in no room.
+    By default these are the rooms of all accounts. With `entry_id`, they have only the hubs of that
+    account. With `hub_ids`, only the rooms with one of these hubs are returned. A hub whose device
+    is disabled or missing is in no room.
     """
     areas = ar.async_get(hass)
-    included = None if entry_ids is None else set(entry_ids)
+    if hub_ids is not None:
+        hub_ids = _hubs_in_same_areas(hass, hub_ids)
     hubs = defaultdict[str, list[RoomHub]](list)
-    for snapshot in async_hub_snapshots(hass):
-        if included is not None and snapshot.entry_id not in included:
+    for snapshot in async_hub_snapshots(hass, hub_ids):
+        if entry_id is not None and snapshot.entry_id != entry_id:
             continue
         device = snapshot.device(hass)
         if device is not None and not device.disabled:
@@ -74,3 +80,15 @@ def async_rooms(hass: HomeAssistant, entry_ids: Iterable[str] | None = None) -> 
         name = area.name if area else members[0].name
         rooms.append(Room(name=name, area=area, hubs=tuple(members)))
     return sorted(rooms, key=lambda room: room.name.casefold())
+
+
+def _hubs_in_same_areas(hass: HomeAssistant, hub_ids: Set[str]) -> set[str]:
+    """Return these hubs and the other hubs in their areas."""
+    registry = dr.async_get(hass)
+    found = set(hub_ids)
+    for snapshot in async_hub_snapshots(hass, hub_ids):
+        device = snapshot.device(hass)
+        if device is not None and device.area_id:
+            for neighbour in dr.async_entries_for_area(registry, device.area_id):
+                found |= {hub_id for domain, hub_id in neighbour.identifiers if domain == DOMAIN}
+    return found

@@ -190,9 +190,7 @@ class HubTarget:
         of these hubs.
         """
         rooms = {}
-        for room in async_rooms(self._hass):
-            if hub_ids is not None and hub_ids.isdisjoint(hub.snapshot.hub.id for hub in room.hubs):
-                continue
+        for room in async_rooms(self._hass, hub_ids=hub_ids):
             hubs = tuple(hub for hub in room.hubs if self.includes(hub.snapshot, key))
             if hubs:
                 room_id = room.area.id if room.area else hubs[0].device.id

@@ -179,7 +179,7 @@ class RoomCounter:
         self._scheduled = False
         # The history has no hubs until the entry is set up.
         if self._entry.state is ConfigEntryState.LOADED:
-            rooms = async_rooms(self._hass, [self._entry.entry_id])
+            rooms = async_rooms(self._hass, self._entry.entry_id)
             self.counts = Counter(room.in_use for room in rooms) if self._available else None
             for listener in self._listeners:
                 listener()
