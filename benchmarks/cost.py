@@ -1,154 +1,298 @@
-"""CPU time and memory of 1 to 3,000 hubs, for this integration and for the stock pattern.
+"""CPU time and memory of 10 to 3,000 hubs, for this integration and for the stock pattern.
 
-The stock pattern is the same integration with the same entities, but it reads each list as a whole
-and updates every entity after every change, as a DataUpdateCoordinator does by default.
+Both patterns run at the same time and are measured in turns. Ratios of two measurements that follow
+each other do not depend on the speed of the machine.
 """
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 import json
-import sys
-from typing import TypedDict
+import statistics
 
-import aiohttp
+from tests.live.environment import ROOT, Environment, say
 
-from tests.live.environment import PUBLIC_URL, ROOT, CommandError, Environment, say
+from .measured_home import MeasuredHome
 
-HUBS = (1, 10, 100, 1000, 3000)
+HUBS = (10, 100, 1000, 3000)
 HUBS_OF_GOALS = 1000
-# Numbers of hubs that change between two polls, measured at HUBS_OF_GOALS; elsewhere the first.
+# Numbers of hubs that change between two polls in the diagram.
 CHANGED_HUBS = (1, 10, 100, 1000)
 PATTERNS = ("ours", "stock")
 RESULTS = ROOT / ".demo" / "cost.json"
+# Ports between two homes.
+PORT_STEP = 10
+
+type HomeKey = tuple[str, int]
 
 
-class Measurement(TypedDict):
-    """Result for one number of hubs: CPU seconds, bytes and counts."""
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """An action of one home."""
 
-    parsing: float
-    poll_not_modified: float
-    poll_unchanged: float
-    poll_changed: dict[str, float]
-    longest_block: float
-    requests_per_poll: float
-    setup: float
-    entities: int
-    dashboard: float
-    push: float
-    database_rows: int
-    own_memory_per_hub: float
-    listener_memory_per_hub: float
-    peak_memory: int
+    action: str
+    pattern: str = "ours"
+    hubs: int = HUBS_OF_GOALS
+
+    @property
+    def home(self) -> HomeKey:
+        """The key of the home."""
+        return self.pattern, self.hubs
 
 
-type Results = dict[str, dict[int, Measurement]]
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """A measurement with a goal.
+
+    The result is the ratio of `probe` to `baseline`, or without a baseline, `probe` in
+    milliseconds. Before each action, `changed` hubs change. `etags` tells whether the simulator
+    responds with 304 if no hub changed. `before` and `after` are actions of the homes.
+    """
+
+    name: str
+    goal: str
+    probe: Probe
+    baseline: Probe | None = None
+    repetitions: int = 15
+    changed: int = 0
+    etags: bool = True
+    before: str | None = None
+    after: str | None = None
+
+    @property
+    def probes(self) -> list[Probe]:
+        """The probe and the baseline."""
+        return [self.probe] if self.baseline is None else [self.probe, self.baseline]
 
 
-async def _measure(environment: Environment, pattern: str, hubs: int) -> Measurement:
-    """Run the simulator and a Home Assistant that measures itself."""
-    environment.prepare(PUBLIC_URL)
-    changed = CHANGED_HUBS if hubs == HUBS_OF_GOALS else CHANGED_HUBS[:1]
-    async with aiohttp.ClientSession() as session, environment.run_simulator(session, hubs):
-        with environment.log.open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "benchmarks.cost_in_process"),
-                *("--port", str(environment.port)),
-                *("--simulator-port", str(environment.simulator_port)),
-                *("--pattern", pattern, "--changed", *map(str, changed)),
-                cwd=ROOT,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
+@dataclass(kw_only=True)
+class Result:
+    """The values of a probe and of its baseline, in seconds, in the order of the repetitions."""
+
+    values: list[float] = field(default_factory=list)
+    baseline: list[float] = field(default_factory=list)
+
+    @property
+    def compared(self) -> list[float]:
+        """The ratios, or without a baseline, milliseconds."""
+        if not self.baseline:
+            return [value * 1000 for value in self.values]
+        return [value / other for value, other in zip(self.values, self.baseline, strict=True)]
+
+
+PARSE = Probe(action="parse")
+POLL = Probe(action="poll")
+SCENARIOS = (
+    Scenario(
+        name="poll, response 304, to `orjson.loads`", goal="≤ 0.3", probe=POLL, baseline=PARSE
+    ),
+    Scenario(
+        name="poll, no hub changed, to `orjson.loads`",
+        goal="≤ 1",
+        probe=POLL,
+        baseline=PARSE,
+        etags=False,
+    ),
+    Scenario(
+        name="poll, one hub changed, to `orjson.loads`",
+        goal="≤ 1.5",
+        probe=POLL,
+        baseline=PARSE,
+        changed=1,
+    ),
+    Scenario(
+        name="poll, one hub changed, stock pattern to this integration",
+        goal="≥ 30",
+        probe=replace(POLL, pattern="stock"),
+        baseline=POLL,
+        changed=1,
+    ),
+    Scenario(
+        name="dashboard, slowest command, ms",
+        goal="≤ 100",
+        probe=Probe(action="dashboard"),
+        repetitions=5,
+    ),
+    Scenario(
+        name="setup, to the stock pattern",
+        goal="≤ 0.8",
+        probe=Probe(action="setup"),
+        baseline=Probe(action="setup", pattern="stock"),
+        repetitions=5,
+    ),
+    Scenario(
+        name="push of one hub, 3,000 hubs to 10",
+        goal="≤ 1.1",
+        probe=Probe(action="push", hubs=3000),
+        baseline=Probe(action="push", hubs=10),
+        repetitions=7,
+        before="start_push",
+        after="stop_push",
+    ),
+    Scenario(
+        name="longest block of the event loop in a poll, 3,000 hubs, ms",
+        goal="≤ 50",
+        probe=Probe(action="poll_block", hubs=3000),
+        changed=1,
+    ),
+    Scenario(
+        name="longest block of the event loop in the setup, 3,000 hubs, ms",
+        goal="≤ 50",
+        probe=Probe(action="setup_block", hubs=3000),
+        repetitions=3,
+    ),
+    Scenario(
+        name="one of 100 automations, laptop plugged in, 1,000 hubs, ms",
+        goal="≤ 1",
+        probe=Probe(action="automations"),
+        repetitions=7,
+        before="add_automations",
+    ),
+    Scenario(
+        name="one of 100 automations, laptop plugged in, 3,000 hubs to 10",
+        goal="about 1",
+        probe=Probe(action="automations", hubs=3000),
+        baseline=Probe(action="automations", hubs=10),
+        repetitions=7,
+        before="add_automations",
+    ),
+    Scenario(
+        name="start of Home Assistant, to the stock pattern",
+        goal="≤ 0.8",
+        probe=Probe(action="restart"),
+        baseline=Probe(action="restart", pattern="stock"),
+        repetitions=3,
+    ),
+)
+
+
+class Homes:
+    """The running homes. They start when they are needed."""
+
+    def __init__(self, environment: Environment, stack: AsyncExitStack) -> None:
+        self._environment = environment
+        self._stack = stack
+        self._homes: dict[HomeKey, MeasuredHome] = {}
+
+    async def get(self, key: HomeKey) -> MeasuredHome:
+        """Return a home; start it if it does not run."""
+        if key not in self._homes:
+            pattern, hubs = key
+            say(f"Starting a home with {hubs} hubs, {pattern} …")
+            port = self._environment.port + PORT_STEP * len(self._homes)
+            environment = replace(
+                self._environment,
+                folder=ROOT / ".demo" / str(port),
+                port=port,
+                simulator_port=port + 1,
             )
-        output, _ = await process.communicate()
-    if process.returncode:
-        raise CommandError(f"Home Assistant stopped during the measurement. See {environment.log}.")
-    measurement: Measurement = json.loads(output.splitlines()[-1])
-    return measurement
+            home = MeasuredHome(environment, pattern, hubs)
+            await home.start()
+            self._stack.push_async_callback(home.stop)
+            self._homes[key] = home
+        return self._homes[key]
+
+    async def measure(self, probe: Probe, changed: int) -> float:
+        """Change hubs, run an action and return its result."""
+        home = await self.get(probe.home)
+        if changed:
+            await home.run("press", count=changed)
+        if probe.action == "restart":
+            return await home.restart()
+        seconds: float = await home.run(probe.action)
+        return seconds
+
+    async def run(self, scenario: Scenario) -> Result:
+        """Measure a scenario."""
+        homes = {probe.home: await self.get(probe.home) for probe in scenario.probes}
+        for home in homes.values():
+            await home.run("settings", etags=scenario.etags)
+            if scenario.before:
+                await home.run(scenario.before)
+        for probe in scenario.probes:
+            # The first time fills caches.
+            await self.measure(probe, scenario.changed)
+        result = Result()
+        for number in range(scenario.repetitions):
+            values = {
+                probe: await self.measure(probe, scenario.changed)
+                for probe in (scenario.probes if number % 2 else reversed(scenario.probes))
+            }
+            result.values.append(values[scenario.probe])
+            if scenario.baseline:
+                result.baseline.append(values[scenario.baseline])
+        for home in homes.values():
+            if scenario.after:
+                await home.run(scenario.after)
+        return result
 
 
-def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.2f}" if seconds < 0.01 else f"{seconds * 1000:.0f}"
-
-
-ROWS: dict[str, Callable[[Measurement], str]] = {
-    "`orjson.loads` of the list, ms": lambda result: _milliseconds(result["parsing"]),
-    "poll, response 304, ms": lambda result: _milliseconds(result["poll_not_modified"]),
-    "poll, no hub changed, ms": lambda result: _milliseconds(result["poll_unchanged"]),
-    "poll, one hub changed, ms": lambda result: _milliseconds(result["poll_changed"]["1"]),
-    "push of the state of one hub, ms": lambda result: _milliseconds(result["push"]),
-    "slowest command of the dashboard, ms": lambda result: _milliseconds(result["dashboard"]),
-    "setup, µs per entity": lambda result: f"{result['setup'] / result['entities'] * 1e6:.0f}",
-    "longest block of the event loop in a poll, ms": lambda result: _milliseconds(
-        result["longest_block"]
-    ),
-    "bytes per hub, including the listeners of its entities": lambda result: (
-        f"{result['own_memory_per_hub'] + result['listener_memory_per_hub']:.0f}"
-    ),
-    "peak memory of the process, MiB": lambda result: f"{result['peak_memory'] / 2**20:.0f}",
-}
-
-
-def _show_figures(results: Results) -> None:
-    say("| | " + " | ".join(f"{hubs} hubs" for hubs in HUBS) + " |")
-    say("| --- |" + " --- |" * len(HUBS))
-    for name, read in ROWS.items():
-        for pattern, by_hubs in results.items():
-            cells = " | ".join(read(by_hubs[hubs]) for hubs in HUBS)
-            say(f"| {name}{', stock pattern' * (pattern == 'stock')} | {cells} |")
-
-
-def _show_goals(results: Results) -> None:
-    ours, stock = results["ours"][HUBS_OF_GOALS], results["stock"][HUBS_OF_GOALS]
-    most = results["ours"][max(HUBS)]
-    parsing = min(ours["parsing"], stock["parsing"])
-    memory = ours["own_memory_per_hub"] + ours["listener_memory_per_hub"]
-    rows = [
-        ("poll, response 304, to `orjson.loads`", "≤ 0.3", ours["poll_not_modified"] / parsing),
-        ("poll, no hub changed, to `orjson.loads`", "≤ 1.6", ours["poll_unchanged"] / parsing),
-        (
-            "poll, one hub changed, to `orjson.loads`",
-            "≤ 2",
-            ours["poll_changed"]["1"] / parsing,
-        ),
-        (
-            "poll, one hub changed, stock pattern to this integration",
-            "≥ 10",
-            stock["poll_changed"]["1"] / ours["poll_changed"]["1"],
-        ),
-        ("push, 3,000 hubs to 10 hubs", "≤ 1.2", most["push"] / results["ours"][10]["push"]),
-        ("setup, to the stock pattern", "≤ 1.0", ours["setup"] / stock["setup"]),
-        (
-            "longest block of the event loop in a poll, 3,000 hubs, ms",
-            "≤ 30",
-            most["longest_block"] * 1000,
-        ),
-        (
-            "slowest command of the dashboard, 1,000 hubs, ms",
-            "≤ 100",
-            ours["dashboard"] * 1000,
-        ),
-        ("requests per poll", "1", ours["requests_per_poll"]),
-        (
-            "bytes per hub, without the listeners that Home Assistant keeps for its entities",
-            "≤ 4096",
-            memory - stock["listener_memory_per_hub"],
-        ),
-        ("database rows written without a change", "0", ours["database_rows"]),
+def _row(scenario: Scenario, result: Result) -> str:
+    low, middle, high = statistics.quantiles(result.compared, n=4, method="inclusive")
+    milliseconds = [
+        f"{statistics.median(values) * 1000:.3g}"
+        for values in (result.values, result.baseline)
+        if values
     ]
-    say("\n| | goal | measured |\n| --- | --- | --- |")
-    for name, goal, measured in rows:
-        say(f"| {name} | {goal} | {measured:.4g} |")
+    cells = (
+        scenario.name,
+        scenario.goal,
+        f"{middle:.3g}",
+        f"{low:.3g} to {high:.3g}",
+        " / ".join(milliseconds),
+    )
+    return f"| {' | '.join(cells)} |"
 
 
-async def measure_cost(environment: Environment) -> None:
-    """Measure both patterns with each number of hubs, and print the tables."""
-    results: Results = {pattern: {} for pattern in PATTERNS}
-    for hubs in HUBS:
-        for pattern in PATTERNS:
-            say(f"{hubs} hubs, {pattern} …")
-            results[pattern][hubs] = await _measure(environment, pattern, hubs)
-    RESULTS.write_text(json.dumps(results))
-    _show_figures(results)
-    _show_goals(results)
-    say("\nTo update docs/performance.svg, run scripts/bench plot.")
+def _diagram_probes() -> Iterator[tuple[Probe, int]]:
+    """Return the polls of the diagram, with the number of changed hubs."""
+    for pattern in PATTERNS:
+        for hubs in HUBS:
+            for changed in CHANGED_HUBS if hubs == HUBS_OF_GOALS else CHANGED_HUBS[:1]:
+                yield replace(POLL, pattern=pattern, hubs=hubs), changed
+
+
+async def measure_cost(environment: Environment, *, quick: bool) -> None:
+    """Measure the scenarios and print a table. `quick` measures only those with 1,000 hubs."""
+    scenarios = [
+        replace(scenario, repetitions=min(scenario.repetitions, 7)) if quick else scenario
+        for scenario in SCENARIOS
+        if not quick
+        or (
+            all(probe.hubs == HUBS_OF_GOALS for probe in scenario.probes)
+            and scenario.probe.action != "restart"
+        )
+    ]
+    rows = []
+    async with AsyncExitStack() as stack:
+        homes = Homes(environment, stack)
+        for scenario in scenarios:
+            say(scenario.name)
+            result = await homes.run(scenario)
+            rows.append(_row(scenario, result))
+            say(rows[-1])
+        home = await homes.get(("ours", HUBS_OF_GOALS))
+        say(f"{await home.run('entities')} entities")
+        requests = await home.run("requests_per_poll")
+        database_rows = await home.run("rows_of_polls")
+        own, listeners = await home.run("memory")
+        stock = await homes.get(("stock", HUBS_OF_GOALS))
+        _, core = await stock.run("memory")
+        rows += [
+            f"| requests per poll | 1 | {requests:.3g} | | |",
+            f"| database rows written without a change | 0 | {database_rows} | | |",
+            f"| bytes per hub, without the listeners of Home Assistant | ≤ 4096 "
+            f"| {own + listeners - core:.0f} | | |",
+        ]
+        if not quick:
+            times = [
+                (probe.pattern, probe.hubs, changed, await _median(homes, probe, changed))
+                for probe, changed in _diagram_probes()
+            ]
+            RESULTS.write_text(json.dumps(times))
+    say("\n| scenario | goal | median | middle half | ms |\n| --- | --- | --- | --- | --- |")
+    say("\n".join(rows))
+
+
+async def _median(homes: Homes, probe: Probe, changed: int) -> float:
+    return statistics.median([await homes.measure(probe, changed) for _ in range(5)])

@@ -1,6 +1,7 @@
-"""Home Assistant that measures its own CPU time and memory; started by benchmarks.cost.
+"""Home Assistant that measures itself on command; started by benchmarks.measured_home.
 
-CPU seconds are those of the thread of the event loop, medians of several repetitions.
+Each line of the input is a JSON object with the name of an action. Each line of the output is the
+JSON of the result: for most actions, CPU seconds in the thread of the event loop.
 """
 
 import argparse
@@ -10,9 +11,7 @@ from functools import partial
 import gc
 from itertools import cycle
 import json
-import resource
 import sqlite3
-import statistics
 import sys
 import time
 import tracemalloc
@@ -28,18 +27,23 @@ from custom_components.ochno.operated.client import OperatedClient
 from custom_components.ochno.operated.hub_list import HubList
 from homeassistant import bootstrap, runner
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers import (
+    area_registry as ar,
+    device_registry as dr,
+    entity_registry as er,
+    floor_registry as fr,
+)
 from homeassistant.helpers.recorder import get_instance
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 from tests.live.environment import CommandError, Environment
 from tests.live.frontend import Frontend, open_frontend
 
-from .cost import PATTERNS, Measurement
 from .press import PRESSES
 
-REPETITIONS = 15
-SETUPS = 3
 LIST_PATH = "/api/hubs/v1"
+AUTOMATIONS = 100
+FLOORS = 10
+POLLS = 15
 # Files whose memory grows with the hubs. Entities are not included: both patterns have the same.
 OWN_FILES = (
     "operated/",
@@ -47,6 +51,7 @@ OWN_FILES = (
     "coordinator.py",
     "devices.py",
     "history.py",
+    "ports.py",
     "push.py",
     "spaces.py",
     "target.py",
@@ -69,8 +74,8 @@ def use_stock_pattern() -> None:
         setattr(OchnoCoordinator, name, getattr(DataUpdateCoordinator, name))
 
 
-class CostBenchmark:
-    """Measurements of a running Home Assistant, which is linked to the simulator."""
+class Measurements:
+    """The actions of a running Home Assistant, which is linked to the simulator."""
 
     def __init__(
         self, hass: HomeAssistant, session: aiohttp.ClientSession, environment: Environment
@@ -78,7 +83,7 @@ class CostBenchmark:
         self.hass = hass
         self.session = session
         self.environment = environment
-        self.dashboard = 0.0
+        self.frontend: Frontend | None = None
         self.hubs: list[str] = []
         self.ports = cycle((2, 3))
 
@@ -88,6 +93,11 @@ class CostBenchmark:
         [entry] = self.hass.config_entries.async_entries("ochno")
         return entry
 
+    @property
+    def coordinator(self) -> OchnoCoordinator:
+        """Return the coordinator of the account."""
+        return self.entry.runtime_data.coordinator
+
     async def simulator(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Send a request to the control API of the simulator."""
         url = f"{self.environment.simulator_url}/simulator/{path}"
@@ -95,20 +105,21 @@ class CostBenchmark:
             response.raise_for_status()
             return await response.json() if response.status == 200 else None
 
-    async def link_account(self) -> None:
-        """Link an account that has only the hubs added with --hubs."""
+    async def find_hubs(self) -> None:
+        """Keep only the hubs that were added with --hubs."""
         rooms = (await self.simulator("GET", "state"))["rooms"]
         for hub in (hub for room in rooms for hub in room["hubs"]):
             if hub["name"].startswith("Room "):
                 self.hubs.append(hub["id"])
             else:
                 await self.simulator("DELETE", f"hubs/{hub['id']}")
-        async with open_frontend(self.session, self.environment) as frontend:
-            await frontend.add_credentials()
-            await frontend.link_account("read")
-            self.dashboard = await self.measure_dashboard(frontend)
-        if len(self.entry.runtime_data.coordinator.data) != len(self.hubs):
-            raise CommandError("Home Assistant does not have all hubs of the simulator.")
+
+    async def link_account(self, frontend: Frontend) -> None:
+        """Link the account. It is polled only by the actions."""
+        self.frontend = frontend
+        await frontend.add_credentials()
+        await frontend.link_account("read")
+        await self.reload_entry(push=False)
 
     async def reload_entry(self, *, push: bool) -> None:
         """Reload the config entry with instant updates on or off."""
@@ -116,67 +127,85 @@ class CostBenchmark:
         self.hass.config_entries.async_update_entry(self.entry, options={"push": push})
         await self.hass.config_entries.async_setup(self.entry.entry_id)
         await self.hass.async_block_till_done()
+        self.check()
 
-    async def poll(self) -> None:
+    def check(self) -> None:
+        """Stop the polling, and check that all hubs are there."""
+        self.coordinator.update_interval = None
+        self.coordinator._unschedule_refresh()  # noqa: SLF001 - a poll would disturb the others
+        if len(self.coordinator.data) != len(self.hubs):
+            raise CommandError("Home Assistant does not have all hubs of the simulator.")
+
+    async def poll_account(self) -> None:
         """Poll the account once."""
-        await self.entry.runtime_data.coordinator.async_refresh()
+        await self.coordinator.async_refresh()
 
-    async def press_buttons(self, count: int) -> None:
-        """Change the active port of the first `count` hubs."""
-        port = next(self.ports)
-        for hub in self.hubs[:count]:
-            await self.simulator("POST", f"hubs/{hub}/press", {"port": port})
+    async def measure(self, action: Action) -> float:
+        """Return the CPU seconds of an action."""
+        await self.hass.async_block_till_done()
+        start = time.thread_time()
+        await action()
+        return time.thread_time() - start
 
-    async def measure(
-        self, action: Action, prepare: Action | None = None, repetitions: int = REPETITIONS
-    ) -> float:
-        """Return the median CPU seconds of an action; `prepare` runs before each repetition."""
-        seconds = []
-        gc.collect()
-        for _ in range(repetitions):
-            if prepare:
-                await prepare()
-            await self.hass.async_block_till_done()
-            start = time.thread_time()
-            await action()
-            seconds.append(time.thread_time() - start)
-        return statistics.median(seconds)
-
-    async def measure_parsing(self) -> float:
-        """Measure `orjson.loads` of the list of hubs."""
-        client = self.entry.runtime_data.coordinator.client
-        body, _ = await client.transport.request("GET", LIST_PATH)
-
-        async def parse() -> None:
-            orjson.loads(body)
-
-        return await self.measure(parse)
-
-    async def measure_requests_and_not_modified(self) -> tuple[float, float]:
-        """Return the requests per poll, and the CPU seconds of a poll with response 304."""
-        before = (await self.simulator("GET", "state"))["requests"]
-        seconds = await self.measure(self.poll)
-        after = (await self.simulator("GET", "state"))["requests"]
-        return (after - before) / REPETITIONS, seconds
-
-    async def measure_changed(self, count: int) -> float:
-        """Measure a poll after `count` hubs changed."""
-        return await self.measure(self.poll, lambda: self.press_buttons(count))
-
-    async def measure_longest_block(self) -> float:
-        """Return the longest time for which a poll with a change blocks the event loop."""
-        await self.press_buttons(1)
-        polling = asyncio.create_task(self.poll())
+    async def measure_block(self, action: Awaitable[object]) -> float:
+        """Return the longest time for which an action blocks the event loop."""
+        task = asyncio.ensure_future(action)
         longest = 0.0
-        while not polling.done():
+        while not task.done():
             start = time.thread_time()
             await asyncio.sleep(0)
             longest = max(longest, time.thread_time() - start)
         return longest
 
-    async def measure_dashboard(self, frontend: Frontend) -> float:
-        """Return the CPU seconds of the slowest command of the dashboard, client included."""
-        command = partial(frontend.command, language="en")
+    # Actions
+
+    async def settings(self, **settings: object) -> None:
+        """Change settings of the simulator."""
+        await self.simulator("POST", "settings", settings)
+
+    async def press(self, count: int) -> None:
+        """Change the active port of the first `count` hubs."""
+        port = next(self.ports)
+        for hub in self.hubs[:count]:
+            await self.simulator("POST", f"hubs/{hub}/press", {"port": port})
+
+    async def parse(self) -> float:
+        """Measure `orjson.loads` of the hub list."""
+        body, _ = await self.coordinator.client.transport.request("GET", LIST_PATH)
+        start = time.thread_time()
+        orjson.loads(body)
+        return time.thread_time() - start
+
+    async def poll(self) -> float:
+        """Measure a poll."""
+        return await self.measure(self.poll_account)
+
+    async def poll_block(self) -> float:
+        """Return the longest block of the event loop in a poll."""
+        return await self.measure_block(self.poll_account())
+
+    async def setup(self) -> float:
+        """Measure the setup of the config entry."""
+        await self.hass.config_entries.async_unload(self.entry.entry_id)
+        setup = partial(self.hass.config_entries.async_setup, self.entry.entry_id)
+        seconds = await self.measure(setup)
+        self.check()
+        return seconds
+
+    async def setup_block(self) -> float:
+        """Return the longest block of the event loop in the setup of the config entry."""
+        await self.hass.config_entries.async_unload(self.entry.entry_id)
+        longest = await self.measure_block(
+            self.hass.config_entries.async_setup(self.entry.entry_id)
+        )
+        self.check()
+        return longest
+
+    async def dashboard(self) -> float:
+        """Measure the slowest command of the dashboard, with its client in this process."""
+        if self.frontend is None:
+            raise CommandError("The dashboard needs the first start of Home Assistant.")
+        command = partial(self.frontend.command, language="en")
         views = (await command("ochno/dashboard", config={}))["views"]
         actions = [partial(command, "ochno/dashboard", config={})]
         for config in {view["strategy"]["view"]: view["strategy"] for view in views}.values():
@@ -184,13 +213,20 @@ class CostBenchmark:
             actions.append(partial(command, "ochno/dashboard/view", config=config))
         return max([await self.measure(action) for action in actions])
 
-    async def measure_push(self) -> float:
-        """Return the CPU seconds of one delivery. Another process presses the buttons."""
+    async def start_push(self) -> None:
+        """Turn on instant updates."""
         await self.reload_entry(push=True)
         async with asyncio.timeout(30):
             while self.entry.runtime_data.push.state is not PushState.ACTIVE:
                 await asyncio.sleep(0.05)
-        gc.collect()
+        self.check()
+
+    async def stop_push(self) -> None:
+        """Turn off instant updates."""
+        await self.reload_entry(push=False)
+
+    async def push(self) -> float:
+        """Measure one delivery. Another process presses the buttons."""
         start = time.thread_time()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -201,17 +237,74 @@ class CostBenchmark:
         await asyncio.sleep(2)
         return (time.thread_time() - start) / PRESSES
 
-    async def count_rows_of_polls(self) -> int:
+    async def add_automations(self) -> None:
+        """Add automations for ten floors. Each hub has an area of its own."""
+        devices, areas = dr.async_get(self.hass), ar.async_get(self.hass)
+        floors = [fr.async_get(self.hass).async_create(f"Floor {n}") for n in range(FLOORS)]
+        for number, hub in enumerate(self.hubs):
+            area = areas.async_create(f"Area {number}", floor_id=floors[number % FLOORS].floor_id)
+            device = devices.async_get_device_by_identifier(("ochno", hub), self.entry.entry_id)
+            if device is not None:
+                devices.async_update_device(device.id, area_id=area.id)
+        automations = [
+            {
+                "id": f"automation_{number}",
+                "alias": f"Automation {number}",
+                "triggers": {
+                    "trigger": "ochno.laptop_plugged_in",
+                    "target": {"floor_id": floors[number % FLOORS].floor_id},
+                },
+                "actions": [],
+            }
+            for number in range(AUTOMATIONS)
+        ]
+        # JSON is also YAML.
+        (self.environment.folder / "automations.yaml").write_text(json.dumps(automations))
+        await self.hass.services.async_call("automation", "reload", blocking=True)
+        await self.hass.async_block_till_done()
+
+    async def automations(self) -> float:
+        """Measure one automation after a laptop was plugged in."""
+        with_automations = await self._plug_in("turn_on")
+        triggered = [
+            state
+            for state in self.hass.states.async_all("automation")
+            if state.attributes["last_triggered"]
+        ]
+        if len(triggered) != AUTOMATIONS // FLOORS:
+            raise CommandError(f"{len(triggered)} automations ran.")
+        return (with_automations - await self._plug_in("turn_off")) / AUTOMATIONS
+
+    async def _plug_in(self, action: str) -> float:
+        await self.simulator("POST", f"hubs/{self.hubs[0]}/unplug", {"port": 4})
+        await self.poll_account()
+        await self.hass.services.async_call(
+            "automation", action, {"entity_id": "all"}, blocking=True
+        )
+        await self.simulator("POST", f"hubs/{self.hubs[0]}/plug", {"port": 4})
+
+        async def poll_and_run() -> None:
+            await self.poll_account()
+            await self.hass.async_block_till_done()
+
+        return await self.measure(poll_and_run)
+
+    async def requests_per_poll(self) -> float:
+        """Return the number of requests of one poll."""
+        before = (await self.simulator("GET", "state"))["requests"]
+        for _ in range(POLLS):
+            await self.poll_account()
+        return float((await self.simulator("GET", "state"))["requests"] - before) / POLLS
+
+    async def rows_of_polls(self) -> int:
         """Return the number of database rows that polls without a change write."""
-        await self.reload_entry(push=False)
         before = await self._count_rows()
-        for _ in range(REPETITIONS):
-            await self.poll()
+        for _ in range(POLLS):
+            await self.poll_account()
         return await self._count_rows() - before
 
     async def _count_rows(self) -> int:
-        recorder = get_instance(self.hass)
-        await recorder.async_block_till_done()
+        await get_instance(self.hass).async_block_till_done()
         count = "select count(*) from states join states_meta using (metadata_id)"
         where = (
             "where states_meta.entity_id glob '*.room_*' or states_meta.entity_id glob '*_hubs_*'"
@@ -221,7 +314,12 @@ class CostBenchmark:
             rows: int = database.execute(f"{count} {where}").fetchone()[0]
             return rows
 
-    async def measure_memory(self) -> tuple[float, float]:
+    async def entities(self) -> int:
+        """Return the number of enabled entities."""
+        entities = er.async_entries_for_config_entry(er.async_get(self.hass), self.entry.entry_id)
+        return sum(entity.disabled_by is None for entity in entities)
+
+    async def memory(self) -> list[float]:
         """Return the bytes per hub of this integration, and of the listeners of entities."""
         await self.hass.config_entries.async_unload(self.entry.entry_id)
         gc.collect()
@@ -240,76 +338,59 @@ class CostBenchmark:
             ]
             return sum(sizes) / len(self.hubs)
 
-        return per_hub(*(f"ochno/{file}" for file in OWN_FILES)), per_hub(LISTENER_FILE)
-
-    async def measure_all(self, changed: list[int]) -> Measurement:
-        """Measure everything, polls with each number of changed hubs included."""
-        await self.link_account()
-        await self.reload_entry(push=False)
-        entry_id = self.entry.entry_id
-        entities = er.async_entries_for_config_entry(er.async_get(self.hass), entry_id)
-        parsing = await self.measure_parsing()
-        requests, not_modified = await self.measure_requests_and_not_modified()
-        await self.simulator("POST", "settings", {"etags": False})
-        await self.poll()
-        unchanged = await self.measure(self.poll)
-        poll_changed = {str(count): await self.measure_changed(count) for count in changed}
-        blocks = [await self.measure_longest_block() for _ in range(REPETITIONS)]
-        await self.simulator("POST", "settings", {"etags": True})
-        setup = await self.measure(
-            lambda: self.hass.config_entries.async_setup(entry_id),
-            lambda: self.hass.config_entries.async_unload(entry_id),
-            SETUPS,
-        )
-        push = await self.measure_push()
-        rows = await self.count_rows_of_polls()
-        # Before tracemalloc, which uses memory itself.
-        peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        own_memory, listener_memory = await self.measure_memory()
-        return {
-            "parsing": parsing,
-            "poll_not_modified": not_modified,
-            "poll_unchanged": unchanged,
-            "poll_changed": poll_changed,
-            "longest_block": statistics.median(blocks),
-            "requests_per_poll": requests,
-            "setup": setup,
-            "entities": sum(entity.disabled_by is None for entity in entities),
-            "dashboard": self.dashboard,
-            "push": push,
-            "database_rows": rows,
-            "own_memory_per_hub": own_memory,
-            "listener_memory_per_hub": listener_memory,
-            "peak_memory": peak_memory,
-        }
+        return [per_hub(*(f"ochno/{file}" for file in OWN_FILES)), per_hub(LISTENER_FILE)]
 
 
-async def run(environment: Environment, pattern: str, changed: list[int]) -> Measurement:
-    """Start Home Assistant in this process and measure it."""
+async def obey(measurements: Measurements) -> None:
+    """Run the actions that the input names, until it ends."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    while line := await reader.readline():
+        command = json.loads(line)
+        result = await getattr(measurements, command.pop("action"))(**command)
+        print(json.dumps(result), flush=True)
+
+
+async def run(environment: Environment, pattern: str, *, linked: bool) -> None:
+    """Start Home Assistant in this process, and run the actions."""
     config = runner.RuntimeConfig(config_dir=str(environment.folder))
+    if pattern == "stock":
+        use_stock_pattern()
+    start = time.thread_time()
     hass = await bootstrap.async_setup_hass(config)
     if hass is None:
         raise CommandError("Home Assistant did not start.")
     await hass.async_start()
-    if pattern == "stock":
-        use_stock_pattern()
+    await hass.async_block_till_done()
+    seconds = time.thread_time() - start
     try:
         async with aiohttp.ClientSession() as session:
-            return await CostBenchmark(hass, session, environment).measure_all(changed)
+            measurements = Measurements(hass, session, environment)
+            await measurements.find_hubs()
+            if linked:
+                measurements.check()
+                print(json.dumps(seconds), flush=True)
+                await obey(measurements)
+            else:
+                async with open_frontend(session, environment) as frontend:
+                    await measurements.link_account(frontend)
+                    print(json.dumps(seconds), flush=True)
+                    await obey(measurements)
     finally:
         await hass.async_stop()
 
 
 def main() -> None:
-    """Read the command line and print the measurement as JSON in the last line of the output."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost_in_process")
     Environment.add_arguments(parser)
-    parser.add_argument("--pattern", choices=PATTERNS, required=True)
-    parser.add_argument("--changed", type=int, nargs="+", required=True)
+    parser.add_argument("--pattern", choices=("ours", "stock"), required=True)
+    parser.add_argument("--linked", action="store_true", help="the account is linked already")
     arguments = parser.parse_args()
     environment = Environment.from_arguments(arguments)
-    measurement = asyncio.run(run(environment, arguments.pattern, arguments.changed))
-    print(json.dumps(measurement), flush=True)
+    asyncio.run(run(environment, arguments.pattern, linked=arguments.linked))
 
 
 if __name__ == "__main__":

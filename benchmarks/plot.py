@@ -19,14 +19,16 @@ def main() -> None:
     results = json.loads((ROOT / ".demo" / "cost.json").read_text())
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "ochno", "font.size": 9})
     figure, (by_hubs, by_changed) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    for pattern, measurements in results.items():
-        numbers = sorted(map(int, measurements))
-        times = [measurements[str(hubs)]["poll_changed"]["1"] * 1000 for hubs in numbers]
-        by_hubs.loglog(numbers, times, STYLES[pattern], label=LABELS[pattern])
-        changed = measurements["1000"]["poll_changed"]
-        numbers = sorted(map(int, changed))
-        times = [changed[str(number)] * 1000 for number in numbers]
-        by_changed.loglog(numbers, times, STYLES[pattern], label=LABELS[pattern])
+    for pattern, label in LABELS.items():
+        times = {
+            (hubs, changed): seconds * 1000
+            for name, hubs, changed, seconds in results
+            if name == pattern
+        }
+        one = {hubs: time for (hubs, changed), time in times.items() if changed == 1}
+        many = {changed: time for (hubs, changed), time in times.items() if hubs == 1000}
+        for axes, points in ((by_hubs, one), (by_changed, many)):
+            axes.loglog(points.keys(), points.values(), STYLES[pattern], label=label)
     by_hubs.set(title="One hub changed", xlabel="hubs", ylabel="CPU time of a poll, ms")
     by_changed.set(title="1,000 hubs", xlabel="changed hubs")
     by_hubs.legend(frameon=False)
