@@ -85,6 +85,9 @@ def test_hacs_file_has_valid_keys_and_values() -> None:
     }
     assert HACS["name"] == MANIFEST["name"]
     assert ("filename" in HACS) == bool(HACS.get("zip_release"))
+    # The default branch has no archive that HACS could install.
+    assert HACS["zip_release"] is True
+    assert HACS["hide_default_branch"] is True
 
 
 def test_minimum_home_assistant_version_is_the_same_in_all_files() -> None:
