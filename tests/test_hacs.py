@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from http import HTTPStatus
 import json
+import os
 from pathlib import Path
 import re
 import shutil
@@ -205,7 +206,8 @@ def repository(tmp_path: Path) -> Path:
 def run_git(repository: Path, command: str) -> None:
     """Run a git command in the repository."""
     user = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
-    subprocess.run(["git", *user, *command.split()], cwd=repository, check=True)
+    environment = os.environ | {"GIT_COMMITTER_DATE": "2026-12-01T12:34:56+0100"}
+    subprocess.run(["git", *user, *command.split()], cwd=repository, env=environment, check=True)
 
 
 def commit_all(repository: Path) -> None:
@@ -214,11 +216,16 @@ def commit_all(repository: Path) -> None:
     run_git(repository, "commit --quiet --message release")
 
 
-def run_release(repository: Path, tag: str) -> subprocess.CompletedProcess[str]:
-    """Run scripts/release with a tag."""
-    folder = repository.parent
-    command = [str(repository / "scripts" / "release"), tag]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def run_release(repository: Path, tag: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run scripts/release with a tag, in the parent folder of the repository."""
+    return subprocess.run(
+        [str(repository / "scripts" / "release"), tag],
+        cwd=repository.parent,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_release_archive_has_exactly_the_committed_files_of_the_integration(
@@ -240,6 +247,33 @@ def test_release_archive_has_exactly_the_committed_files_of_the_integration(
         *("translations/en.json", "brand/icon.png", "operated/client.py"),
     }
     assert {Path(name).suffix for name in contents} == {".js", ".json", ".png", ".py", ".yaml"}
+
+
+def test_release_archive_has_sorted_entries_with_fixed_time_and_mode(
+    repository: Path, tmp_path: Path
+) -> None:
+    (repository / "custom_components" / DOMAIN / "const.py").chmod(0o755)
+    commit_all(repository)
+    assert run_release(repository, MANIFEST["version"]).returncode == 0
+    with zipfile.ZipFile(tmp_path / HACS["filename"]) as archive:
+        entries = archive.infolist()
+    names = [entry.filename for entry in entries]
+    assert names == sorted(names)
+    assert {entry.date_time for entry in entries} == {(2026, 12, 1, 11, 34, 56)}
+    assert {entry.external_attr >> 16 for entry in entries} == {0o100644}
+    # Compressed bytes depend on the version of zlib.
+    assert {entry.compress_type for entry in entries} == {zipfile.ZIP_STORED}
+
+
+def test_release_archive_of_same_commit_has_same_bytes_in_another_clone(
+    repository: Path, tmp_path: Path
+) -> None:
+    assert run_release(repository, MANIFEST["version"], TZ="UTC").returncode == 0
+    clone = tmp_path / "other" / "clone"
+    run_git(tmp_path, f"clone --quiet {repository} {clone}")
+    assert run_release(clone, MANIFEST["version"], TZ="Asia/Tokyo").returncode == 0
+    archive, other = (folder / HACS["filename"] for folder in (tmp_path, clone.parent))
+    assert archive.read_bytes() == other.read_bytes()
 
 
 @pytest.mark.parametrize("tag", [f"v{MANIFEST['version']}", "9.9.9"])
