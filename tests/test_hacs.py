@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from http import HTTPStatus
 import json
+import os
 from pathlib import Path
 import re
 import shutil
@@ -75,7 +76,7 @@ def test_manifest_has_valid_keys_in_order_and_values() -> None:
     assert MANIFEST["codeowners"] == [f"@{REPOSITORY.partition('/')[0]}"]
     assert MANIFEST["documentation"] == f"https://github.com/{REPOSITORY}"
     assert MANIFEST["issue_tracker"] == f"https://github.com/{REPOSITORY}/issues"
-    assert re.fullmatch(r"\d+\.\d+\.\d+", MANIFEST["version"])
+    assert re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+)?", MANIFEST["version"])
 
 
 def test_hacs_file_has_valid_keys_and_values() -> None:
@@ -85,6 +86,9 @@ def test_hacs_file_has_valid_keys_and_values() -> None:
     }
     assert HACS["name"] == MANIFEST["name"]
     assert ("filename" in HACS) == bool(HACS.get("zip_release"))
+    # The default branch has no archive that HACS could install.
+    assert HACS["zip_release"] is True
+    assert HACS["hide_default_branch"] is True
 
 
 def test_minimum_home_assistant_version_is_the_same_in_all_files() -> None:
@@ -202,7 +206,8 @@ def repository(tmp_path: Path) -> Path:
 def run_git(repository: Path, command: str) -> None:
     """Run a git command in the repository."""
     user = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
-    subprocess.run(["git", *user, *command.split()], cwd=repository, check=True)
+    environment = os.environ | {"GIT_COMMITTER_DATE": "2026-12-01T12:34:56+0100"}
+    subprocess.run(["git", *user, *command.split()], cwd=repository, env=environment, check=True)
 
 
 def commit_all(repository: Path) -> None:
@@ -211,11 +216,16 @@ def commit_all(repository: Path) -> None:
     run_git(repository, "commit --quiet --message release")
 
 
-def run_release(repository: Path, tag: str) -> subprocess.CompletedProcess[str]:
-    """Run scripts/release with a tag."""
-    folder = repository.parent
-    command = [str(repository / "scripts" / "release"), tag]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def run_release(repository: Path, tag: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run scripts/release with a tag, in the parent folder of the repository."""
+    return subprocess.run(
+        [str(repository / "scripts" / "release"), tag],
+        cwd=repository.parent,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_release_archive_has_exactly_the_committed_files_of_the_integration(
@@ -237,6 +247,33 @@ def test_release_archive_has_exactly_the_committed_files_of_the_integration(
         *("translations/en.json", "brand/icon.png", "operated/client.py"),
     }
     assert {Path(name).suffix for name in contents} == {".js", ".json", ".png", ".py", ".yaml"}
+
+
+def test_release_archive_has_sorted_entries_with_fixed_time_and_mode(
+    repository: Path, tmp_path: Path
+) -> None:
+    (repository / "custom_components" / DOMAIN / "const.py").chmod(0o755)
+    commit_all(repository)
+    assert run_release(repository, MANIFEST["version"]).returncode == 0
+    with zipfile.ZipFile(tmp_path / HACS["filename"]) as archive:
+        entries = archive.infolist()
+    names = [entry.filename for entry in entries]
+    assert names == sorted(names)
+    assert {entry.date_time for entry in entries} == {(2026, 12, 1, 11, 34, 56)}
+    assert {entry.external_attr >> 16 for entry in entries} == {0o100644}
+    # Compressed bytes depend on the version of zlib.
+    assert {entry.compress_type for entry in entries} == {zipfile.ZIP_STORED}
+
+
+def test_release_archive_of_same_commit_has_same_bytes_in_another_clone(
+    repository: Path, tmp_path: Path
+) -> None:
+    assert run_release(repository, MANIFEST["version"], TZ="UTC").returncode == 0
+    clone = tmp_path / "other" / "clone"
+    run_git(tmp_path, f"clone --quiet {repository} {clone}")
+    assert run_release(clone, MANIFEST["version"], TZ="Asia/Tokyo").returncode == 0
+    archive, other = (folder / HACS["filename"] for folder in (tmp_path, clone.parent))
+    assert archive.read_bytes() == other.read_bytes()
 
 
 @pytest.mark.parametrize("tag", [f"v{MANIFEST['version']}", "9.9.9"])
@@ -268,6 +305,16 @@ def test_release_without_notes_fails(repository: Path, tmp_path: Path, section: 
     assert not (tmp_path / HACS["filename"]).exists()
 
 
+def test_release_guide_puts_first_tag_before_announcement() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    guide = text.partition("\n## Release\n")[2].partition("\n## ")[0]
+    steps = re.findall(r"^\d+\. (.+)$", guide, flags=re.MULTILINE)
+    [tag] = [number for number, step in enumerate(steps) if step.startswith("Push a tag")]
+    [announcement] = [number for number, step in enumerate(steps) if step.startswith("Announce")]
+    assert tag < announcement
+    assert "Push the first tag before you announce the integration" in guide
+
+
 # GitHub
 
 
@@ -280,19 +327,56 @@ def workflow_steps() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_workflow_has_write_permission_only_to_release(path: Path) -> None:
+def test_workflow_jobs_have_only_the_permissions_they_need(path: Path) -> None:
     workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert workflow["permissions"] == {"contents": "read"}
-    jobs = {name for name, job in workflow["jobs"].items() if "permissions" in job}
-    assert jobs == ({"release"} if path.stem == "release" else set())
+    assert workflow["permissions"] == {}
+    write = {"contents": "write", "id-token": "write", "attestations": "write"}
+    for name, job in workflow["jobs"].items():
+        release = (path.stem, name) == ("release", "release")
+        assert job["permissions"] == (write if release else {"contents": "read"}), name
 
 
-def test_workflow_actions_with_versions_are_pinned() -> None:
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflow_actions_are_pinned_by_commit_hash_with_version(path: Path) -> None:
+    unpinned = {
+        *("home-assistant/actions/hassfest@master", "hacs/action@main"),
+        "./.github/workflows/test.yml",
+    }
+    actions = re.findall(r"\buses: (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert actions
+    for action in set(actions) - unpinned:
+        assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+
+
+def test_workflows_pin_one_version_of_each_action() -> None:
     actions = {step["uses"] for _, step in workflow_steps() if "uses" in step}
-    unversioned = {"home-assistant/actions/hassfest@master", "hacs/action@main"}
-    assert unversioned <= actions
-    for action in actions - unversioned:
-        assert re.fullmatch(r"actions/[a-z-]+@v\d+", action), action
+    names = [action.partition("@")[0] for action in actions]
+    assert len(names) == len(set(names))
+
+
+def test_workflow_checkouts_do_not_keep_credentials() -> None:
+    checkouts = [
+        step for _, step in workflow_steps() if step.get("uses", "").startswith("actions/checkout@")
+    ]
+    assert checkouts
+    for step in checkouts:
+        assert step["with"]["persist-credentials"] is False
+
+
+def test_dependabot_updates_are_grouped_and_wait_a_week() -> None:
+    dependabot = yaml.safe_load((GITHUB / "dependabot.yml").read_text(encoding="utf-8"))
+    updates = {update["package-ecosystem"]: update for update in dependabot["updates"]}
+    assert updates.keys() == {"uv", "github-actions"}
+    for update in updates.values():
+        assert [group["patterns"] for group in update["groups"].values()] == [["*"]]
+        assert update["cooldown"]["default-days"] >= 7
+
+
+def test_workflows_are_checked_with_zizmor_and_actionlint() -> None:
+    lint = (ROOT / "scripts" / "lint").read_text(encoding="utf-8").splitlines()
+    assert ".venv/bin/zizmor --offline --quiet .github" in lint
+    commands = [step.get("run") for name, step in workflow_steps() if name == "validate.yml"]
+    assert ".venvs/actionlint/bin/actionlint" in commands
 
 
 def test_workflows_run_executable_scripts_and_all_test_commands() -> None:
@@ -307,10 +391,46 @@ def test_workflows_run_executable_scripts_and_all_test_commands() -> None:
         assert (ROOT / command.split()[0]).stat().st_mode & 0o111, command
 
 
-def test_release_workflow_attaches_archive_of_hacs_file() -> None:
-    commands = [step.get("run", "") for name, step in workflow_steps() if name == "release.yml"]
-    assert any(command.startswith("gh release create") for command in commands)
-    assert sum(f" {HACS['filename']} " in command for command in commands) == 1
+def release_steps() -> list[dict[str, Any]]:
+    """Return the steps that build the archive, attest it and create the release."""
+    steps = [step for name, step in workflow_steps() if name == "release.yml"]
+    [build] = [step for step in steps if "scripts/release " in step.get("run", "")]
+    [attest] = [step for step in steps if step.get("uses", "").startswith("actions/attest@")]
+    [create] = [step for step in steps if "gh release create " in step.get("run", "")]
+    assert [step for step in steps if step in (build, attest, create)] == [build, attest, create]
+    return [build, attest, create]
+
+
+def test_release_workflow_attests_archive_of_hacs_file_before_release() -> None:
+    _, attest, _ = release_steps()
+    assert attest["with"] == {"subject-path": HACS["filename"]}
+
+
+@pytest.mark.parametrize(
+    ("tag", "prerelease"),
+    [
+        ("0.2.0", "false"),
+        ("10.20.30", "false"),
+        ("0.2.0b1", "true"),
+        ("v0.2.0b1", "true"),
+        ("0.2.0rc1", "true"),
+        ("0.2.0-beta.1", "true"),
+    ],
+)
+def test_release_workflow_creates_release_with_archive_and_pre_release_flag(
+    tmp_path: Path, tag: str, prerelease: str
+) -> None:
+    gh = tmp_path / "gh"
+    gh.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    gh.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_REF_NAME": tag}
+    _, _, create = release_steps()
+    command = ["bash", "-e", "-c", create["run"]]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    arguments = result.stdout.splitlines()
+    assert arguments[:4] == ["release", "create", tag, HACS["filename"]]
+    assert "--verify-tag" in arguments
+    assert f"--prerelease={prerelease}" in arguments
 
 
 @pytest.mark.parametrize("path", ISSUE_FORMS, ids=lambda path: path.stem)
