@@ -21,7 +21,7 @@ from .simulator import Fault
 
 HOUR = 3600
 ROOT = Path(__file__).parents[1]
-USER_GUIDE = "https://github.com/ha-ochno/ha-ochno/blob/main/docs/using.md"
+USER_GUIDE = "https://github.com/ha-ochno/ha-ochno/blob/main/docs/troubleshooting.md"
 ISSUES = json.loads((ROOT / "custom_components/ochno/translations/en.json").read_text())["issues"]
 LIST_WITH_INVALID_HUB = '[{"id": "1", "data": {"state": {"active": 1}}}, {"id": null}]'
 
@@ -37,7 +37,7 @@ def issue_keys(hass: HomeAssistant) -> set[str | None]:
 
 def user_guide_sections() -> set[str]:
     """Return the anchors that GitHub creates for the headings of the user guide."""
-    text = (ROOT / "docs/using.md").read_text()
+    text = (ROOT / "docs/troubleshooting.md").read_text()
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

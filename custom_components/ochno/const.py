@@ -14,7 +14,7 @@ CONF_SERVER: Final = "server"
 CONF_USER_ID: Final = "user_id"
 PRODUCTION: Final = "https://operated.ochno.com"
 STAGING: Final = "https://staging.ochno.com"
-USER_GUIDE: Final = "https://github.com/ha-ochno/ha-ochno/blob/main/docs/using.md"
+USER_GUIDE: Final = "https://github.com/ha-ochno/ha-ochno/blob/main/docs/troubleshooting.md"
 
 
 class PushState(StrEnum):
