@@ -1,7 +1,7 @@
 """Device registry entries of one account: the account itself and its hubs."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import KeysView, Mapping
 from typing import Final
 
 from homeassistant.config_entries import ConfigEntry
@@ -110,7 +110,7 @@ def async_remove_entities_of_other_access(hass: HomeAssistant, entry: ConfigEntr
 
 
 class OchnoDevices:
-    """Devices of one account. Contains the ids of the hubs that have a device.
+    """Devices of one account.
 
     `disabled` has the ids of the hubs whose device the user disabled. `missing` counts the complete
     lists without a hub, by hub id.
@@ -139,8 +139,10 @@ class OchnoDevices:
             self._registered[hub_id] = None
             self._update_disabled(hub_id, device)
 
-    def __contains__(self, hub_id: str) -> bool:
-        return hub_id in self._registered
+    @property
+    def hub_ids(self) -> KeysView[str]:
+        """The ids of the hubs that have a device."""
+        return self._registered.keys()
 
     @callback
     def async_listen(self, on_disabled_changed: CALLBACK_TYPE) -> CALLBACK_TYPE:
@@ -220,7 +222,7 @@ class OchnoDevices:
         The device of a hub is removed after `GONE_AFTER` lists in a row without the hub.
         """
         removed = set[str]()
-        if not self._registered.keys() - hubs.keys():
+        if self.hub_ids <= hubs.keys():
             self.missing.clear()
             return removed
         registry = dr.async_get(self._hass)
@@ -254,7 +256,7 @@ class OchnoDevices:
 
         Such a hub has the serial number of a device whose hub is not listed any more.
         """
-        if not self._registered.keys() - hubs.keys():
+        if self.hub_ids <= hubs.keys():
             return {}
         gone = {
             hub_id: device.serial_number

@@ -68,7 +68,7 @@ class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
     @callback
     @override
     def _handle_coordinator_update(self) -> None:
-        if self._hub_id in self.coordinator.devices:
+        if self._hub_id in self.coordinator.devices.hub_ids:
             if self.entity_description.access is Access.CONTROL:
                 # All of them show the active port. It changes by a command, or by someone else.
                 self.async_set_context(self._control.context(self._hub_id) or Context())
@@ -152,7 +152,7 @@ def async_add_hub_entities[DescriptionT: OchnoEntityDescription](
     def async_add_new(hub_ids: Iterable[str]) -> None:
         entities = []
         for hub_id in hub_ids:
-            if hub_id not in coordinator.devices:
+            if hub_id not in coordinator.devices.hub_ids:
                 known.pop(hub_id, None)
             elif (hub := coordinator.data.get(hub_id)) is not None:
                 registered = dict[str, str]()

@@ -69,7 +69,7 @@ def async_start_history(hass: HomeAssistant, entry: OchnoConfigEntry) -> None:
                 continue
             snapshots[hub_id] = _snapshot(entry.entry_id, known_hub, before, hub)
             updated.append(snapshots[hub_id])
-            if hub is None and hub_id not in coordinator.devices:
+            if hub is None and hub_id not in coordinator.devices.hub_ids:
                 del snapshots[hub_id]
         # Deferred, so that the command that caused the change continues before automations react.
         hass.loop.call_soon(async_dispatcher_send, hass, SIGNAL_HUBS_UPDATED, updated)

@@ -73,16 +73,14 @@ class HubMoves:
         """
         shared = set[str]()
         replaced = self._account.devices.async_find_replaced(hubs) if complete else {}
-        for hub_id, hub in hubs.items():
-            if hub_id in self._account.devices:
-                continue
+        for hub_id in hubs.keys() - self._account.devices.hub_ids:
             if (owner := async_owner_of_hub(self._hass, hub_id)) is not None:
                 if self._still_lists(owner, hub_id):
                     shared.add(hub_id)
                 else:
-                    self._take_over(hub, hub_id, owner)
+                    self._take_over(hubs[hub_id], hub_id, owner)
             elif hub_id in replaced:
-                self._take_over(hub, replaced[hub_id], self._account.config_entry)
+                self._take_over(hubs[hub_id], replaced[hub_id], self._account.config_entry)
         if shared - self._shared_hub_ids:
             self.async_refresh_other_accounts()
         self._shared_hub_ids = shared
