@@ -1,4 +1,4 @@
-"""Screenshots of the generated dashboard in the running demo, and the pictures of the documents."""
+"""Screenshots of the generated dashboard in the running demo, and all pictures of the documents."""
 
 import argparse
 import asyncio
@@ -45,6 +45,16 @@ async def open_view(browser: Browser, path: str) -> None:
     await browser.page.wait_for_load_state("networkidle")
 
 
+async def open_automation_editor(browser: Browser) -> None:
+    """Open the dialog of the automation editor with the triggers for a floor."""
+    await browser.open("/config/automation/edit/new")
+    await browser.click_button("Add trigger")
+    dialog = browser.page.locator("add-automation-element-dialog")
+    await dialog.get_by_text("By target").click()
+    await dialog.get_by_text("Second floor").first.click()
+    await dialog.get_by_text("Room came into use").scroll_into_view_if_needed()
+
+
 async def take_pictures(environment: Environment) -> None:
     """Take screenshots of all views."""
     async with open_browser(environment) as browser:
@@ -59,16 +69,24 @@ async def renew_pictures(environment: Environment) -> None:
     """Take the pictures of the documents, without the sidebar."""
     async with open_browser(environment) as browser:
         await sign_in(browser)
+        await browser.page.set_viewport_size({"width": 1024, "height": 920})
+        await open_automation_editor(browser)
+        await save_picture(browser, "automation")
         for name, (path, width, height) in PICTURES.items():
             left = 0 if width < 800 else SIDEBAR
             await browser.page.set_viewport_size({"width": left + width, "height": height})
             await open_view(browser, path)
             clip = FloatRect(x=left, y=0, width=width, height=height)
-            for scheme in SCHEMES:
-                await browser.page.emulate_media(color_scheme=scheme)
-                file = ROOT / "docs" / "pictures" / f"{name}-{scheme}.png"
-                await browser.page.screenshot(path=file, animations="disabled", clip=clip)
+            await save_picture(browser, name, clip)
     say(f"The pictures in {ROOT / 'docs' / 'pictures'} are new.")
+
+
+async def save_picture(browser: Browser, name: str, clip: FloatRect | None = None) -> None:
+    """Save a picture of the documents in both themes."""
+    for scheme in SCHEMES:
+        await browser.page.emulate_media(color_scheme=scheme)
+        file = ROOT / "docs" / "pictures" / f"{name}-{scheme}.png"
+        await browser.page.screenshot(path=file, animations="disabled", clip=clip)
 
 
 def main() -> None:

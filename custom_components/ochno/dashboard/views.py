@@ -221,8 +221,9 @@ def _account_sections(context: DashboardContext) -> Iterator[Card]:
                     "title": entity_name(rooms_in_use),
                     "period": "hour",
                     "days_to_show": _OCCUPANCY_DAYS,
-                    "stat_types": ["mean", "max"],
+                    "stat_types": ["max"],
                     "entities": [rooms_in_use.entity_id],
+                    "hide_legend": True,
                 }
             )
         yield section(*cards)
