@@ -557,6 +557,39 @@ async def test_hub_deeply_nested_value_is_kept_in_raw(
     assert (await client.hubs(earlier)).hubs["a"] is hub
 
 
+async def test_hub_with_state_value_of_maximum_size_is_merged(
+    client: OperatedClient, sim_hub: SimHub
+) -> None:
+    hub = await fetch_hub(client, sim_hub)
+    # As JSON, a string has two quotes in addition.
+    assert hub.with_state({"otp": "x" * 254}).overheating is True
+    assert hub.with_state({"otp": "x" * 255}).overheating is False
+
+
+async def test_hub_with_state_more_ports_or_unknown_key_changes_nothing(
+    client: OperatedClient, sim_hub: SimHub
+) -> None:
+    hub = await fetch_hub(client, sim_hub)
+    assert hub.with_state({"connected": [1] * 5, "active": 3}) is hub
+    assert hub.with_state({"connected": [1] * 3}) is hub
+    assert hub.with_state({"odd": 1}).raw == hub.raw
+
+
+async def test_hub_merged_with_partial_response_keeps_other_keys(
+    client: OperatedClient, sim_hub: SimHub
+) -> None:
+    sim_hub.change_config(defaultport=3)
+    hub = await fetch_hub(client, sim_hub)
+    sim_hub.json_override = {
+        "id": sim_hub.id,
+        "data": {"state": {"active": 3}, "config": {"hdmiceccontrol": False}},
+    }
+    merged = hub.merged_with(await client.hub(sim_hub.id))
+    assert (merged.active_port, merged.default_port, merged.name) == (3, 3, "Boardroom")
+    assert [port.connected for port in merged.ports] == [port.connected for port in hub.ports]
+    assert merged.connections == hub.connections
+
+
 @pytest.mark.parametrize(
     ("hub", "description"),
     [
