@@ -56,8 +56,20 @@ def test_delivery_event_is_read_and_body_is_kept(message: object, event: str | N
     assert (delivery.event, delivery.raw) == (event, message)
 
 
-def test_delivery_state_change_has_new_state() -> None:
-    message = {"event": "hub:state:change", "hubId": "h1", "data": {"newState": {"active": 2}}}
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"data": {"newState": {"active": 2}}},
+        {"data": {"state": {"active": 2}}},
+        {"data": {"newState": {"active": 2}, "state": {"active": 3}}},
+        {"newState": {"active": 2}},
+        {"state": {"active": 2}},
+        {"newState": {"active": 2}, "state": {"active": 3}},
+        {"data": {"newState": {"active": 2}}, "newState": {"active": 3}},
+    ],
+)
+def test_delivery_state_change_has_new_state(content: dict[str, object]) -> None:
+    message = {"event": "hub:state:change", "hubId": "h1", **content}
     assert read_delivery(message).new_state == {"active": 2}
 
 
