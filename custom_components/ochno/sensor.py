@@ -35,6 +35,7 @@ from .usage import (
     RoomCounter,
 )
 
+# The coordinator fetches the data of all entities.
 PARALLEL_UPDATES = 0
 
 type AccountAttributes = Mapping[str, datetime | list[str] | None]
