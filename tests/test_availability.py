@@ -217,3 +217,15 @@ async def test_hub_that_returns_after_its_device_was_removed_is_not_logged_as_av
     return_hub(home, hub)
     await home.poll(2)
     assert availability_log(caplog) == []
+
+
+async def test_hub_that_is_registered_again_with_another_id_is_not_logged(
+    home: Home, entry: ConfigEntry, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub = home.simulator.hub("Boardroom")
+    del home.simulator.database.hubs[hub.id]
+    hub.id = "another-id"
+    return_hub(home, hub)
+    await home.poll(2)
+    assert home.state("sensor", "Boardroom", "active_port") == "1"
+    assert availability_log(caplog) == []
