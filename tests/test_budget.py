@@ -153,3 +153,29 @@ async def test_concurrent_reads_are_limited_and_leave_one_request_to_commands(ho
     await command
     await home.wait_until_idle()
     assert (highest, hub.active) == (3, 2)
+
+
+async def test_action_for_four_hubs_sends_three_commands_at_a_time(home: Home) -> None:
+    home.simulator.settings.command_delay = 0
+    home.simulator.add_hub("Library")
+    await home.link_account(access="control")
+    names = ("Boardroom", "Focus room", "Library", "Workshop")
+    concurrent, highest = 0, 0
+
+    async def handle(request: web.Request, handler: Handler, _wait: Wait) -> web.StreamResponse:
+        nonlocal concurrent, highest
+        concurrent += 1
+        highest = max(highest, concurrent)
+        # Enough time for all concurrent requests to arrive.
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        concurrent -= 1
+        return await handler(request)
+
+    home.simulator.add_fault("PUT", f"{HUBS_PATH}/*", Fault("slow", handle), times=None)
+    target = {"entity_id": [home.entity_id("select", name, "active_port") for name in names]}
+    await home.hass.services.async_call(
+        "select", "select_option", {"option": "2"}, blocking=True, target=target
+    )
+    assert highest == 3
+    assert [home.simulator.hub(name).active for name in names] == [2, 2, 2, 2]

@@ -2,6 +2,7 @@
 
 import orjson
 import pytest
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.ochno.entity import MANY_HUBS
 from homeassistant.config_entries import ConfigEntry
@@ -236,3 +237,36 @@ async def test_hub_list_of_many_empty_objects_is_rejected(
     assert str(error.__cause__) == reason
     await home.poll()
     assert home.state("sensor", "Boardroom", "active_port") == "1"
+
+
+@pytest.mark.parametrize(
+    ("parts", "same_name", "other_name"),
+    [
+        (None, "select.workshop_workshop_active_port", "select.boardroom_table_hub_active_port"),
+        (["device", "entity"], "select.workshop_active_port", "select.table_hub_active_port"),
+    ],
+    ids=["default", "without area"],
+)
+async def test_entity_ids_have_the_format_that_the_user_selected(
+    home: Home,
+    hass_ws_client: WebSocketGenerator,
+    parts: list[str] | None,
+    same_name: str,
+    other_name: str,
+) -> None:
+    client = await hass_ws_client(home.hass)
+    command = {"type": "config/entity_registry/settings/update", "entity_id_parts": parts}
+    await client.send_json_auto_id(command)
+    assert (await client.receive_json())["success"]
+    home.simulator.hub("Boardroom").name = "Table hub"
+    entry = await home.link_account(access="control")
+    # The area of both hubs has the name of their space.
+    assert home.entity_id("select", "Workshop", "active_port") == same_name
+    assert home.entity_id("select", "Table hub", "active_port") == other_name
+    # Another format or another name changes no entity id.
+    await client.send_json_auto_id({**command, "entity_id_parts": ["entity", "device"]})
+    assert (await client.receive_json())["success"]
+    home.simulator.hub("Table hub").name = "Wall hub"
+    await home.hass.config_entries.async_reload(entry.entry_id)
+    assert home.entity_id("select", "Workshop", "active_port") == same_name
+    assert home.entity_id("select", "Wall hub", "active_port") == other_name

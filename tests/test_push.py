@@ -68,11 +68,13 @@ def request_methods(home: Home) -> list[str]:
 
 
 def log_messages(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return the messages of the integration from level INFO."""
+    """Return the messages of the integration from level INFO, without those about single hubs."""
     return [
         record.getMessage()
         for record in caplog.records
-        if record.name.startswith("custom_components.ochno") and record.levelno >= logging.INFO
+        if record.name.startswith("custom_components.ochno")
+        and record.levelno >= logging.INFO
+        and ": hub " not in record.getMessage()
     ]
 
 

@@ -9,6 +9,7 @@ from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.device_registry import AnyDeviceEntry
 from homeassistant.helpers.typing import ConfigType
 
+from .availability import async_log_availability
 from .const import CONF_PUSH, CONF_SERVER, DOMAIN
 from .control import OchnoControl
 from .coordinator import OchnoCoordinator
@@ -47,6 +48,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> boo
     coordinator = OchnoCoordinator(hass, entry, client)
     await coordinator.async_config_entry_first_refresh()
     coordinator.async_start()
+    async_log_availability(coordinator)
     push = OchnoPush(hass, entry, client, coordinator)
     entry.runtime_data = OchnoData(
         coordinator=coordinator,

@@ -20,6 +20,7 @@ from .entity import OchnoEntityDescription, OchnoHubEntity, async_add_hub_entiti
 from .operated.models import Hub
 from .ports import port_count
 
+# The coordinator fetches the data of all entities.
 PARALLEL_UPDATES = 0
 
 _CONNECTION: Final = "connection_"

@@ -11,7 +11,6 @@ from homeassistant.config_entries import (
     SOURCE_REAUTH,
     SOURCE_RECONFIGURE,
     SOURCE_USER,
-    ConfigEntry,
     ConfigEntryState,
     ConfigFlowResult,
     OptionsFlowWithReload,
@@ -48,6 +47,7 @@ from .const import (
     USER_GUIDE,
     Access,
 )
+from .data import OchnoConfigEntry
 from .devices import async_hub_ids
 from .oauth import (
     SCOPES,
@@ -81,7 +81,7 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
     @staticmethod
     @callback
     @override
-    def async_get_options_flow(config_entry: ConfigEntry) -> OchnoOptionsFlow:
+    def async_get_options_flow(config_entry: OchnoConfigEntry) -> OchnoOptionsFlow:
         return OchnoOptionsFlow()
 
     @property
@@ -228,7 +228,7 @@ class OchnoConfigFlow(AbstractOAuth2FlowHandler, domain=DOMAIN):
         return self.async_create_entry(title=account.title, data=data)
 
     async def _async_update_entry(
-        self, entry: ConfigEntry, data: dict[str, Any]
+        self, entry: OchnoConfigEntry, data: dict[str, Any]
     ) -> ConfigFlowResult:
         """Update and reload an entry after a sign-in, and close its other dialogs."""
         if entry.state is ConfigEntryState.LOADED:

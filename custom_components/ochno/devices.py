@@ -1,7 +1,7 @@
 """Device registry entries of one account: the account itself and its hubs."""
 
 from collections import Counter
-from collections.abc import KeysView, Mapping
+from collections.abc import Iterable, KeysView, Mapping
 from typing import Final
 
 from homeassistant.config_entries import ConfigEntry
@@ -143,6 +143,17 @@ class OchnoDevices:
     def hub_ids(self) -> KeysView[str]:
         """The ids of the hubs that have a device."""
         return self._registered.keys()
+
+    @callback
+    def names(self, hub_ids: Iterable[str]) -> list[str]:
+        """Return the names of these hubs, sorted. The user can give a device another name."""
+        registry = dr.async_get(self._hass)
+        devices = [
+            registry.async_get_device_by_identifier((DOMAIN, hub_id), self._entry.entry_id)
+            for hub_id in hub_ids
+        ]
+        names = [device.name_by_user or device.name or "" for device in devices if device]
+        return sorted(names, key=str.casefold)
 
     @callback
     def async_listen(self, on_disabled_changed: CALLBACK_TYPE) -> CALLBACK_TYPE:

@@ -18,7 +18,8 @@ from .entity import (
 )
 from .operated.models import Hub
 
-# OchnoControl keeps the commands of one hub in order. Different hubs can be switched in parallel.
+# RequestBudget limits the requests of an account, and OchnoControl keeps the commands of a hub in
+# order.
 PARALLEL_UPDATES = 0
 
 

@@ -13,11 +13,10 @@ from homeassistant.components.sensor import (
 )
 from homeassistant.const import EntityCategory, UnitOfTime
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
-from .const import DOMAIN, Access, PushState
+from .const import Access, PushState
 from .coordinator import OchnoCoordinator
 from .data import OchnoConfigEntry, OchnoData
 from .entity import (
@@ -36,6 +35,7 @@ from .usage import (
     RoomCounter,
 )
 
+# The coordinator fetches the data of all entities.
 PARALLEL_UPDATES = 0
 
 type AccountAttributes = Mapping[str, datetime | list[str] | None]
@@ -117,13 +117,7 @@ TIME_SENSORS: tuple[OchnoTimeSensorEntityDescription, ...] = (
 
 def _offline_hub_names(coordinator: OchnoCoordinator) -> list[str]:
     """Return the names of the offline hubs, of the first hundred if there are more."""
-    registry = dr.async_get(coordinator.hass)
-    devices = [
-        registry.async_get_device_by_identifier((DOMAIN, hub_id), coordinator.config_entry.entry_id)
-        for hub_id in coordinator.hubs_by_connectivity[False]
-    ]
-    names = [device.name_by_user or device.name or "" for device in devices if device is not None]
-    return sorted(names, key=str.casefold)[:_MAX_HUB_NAMES]
+    return coordinator.devices.names(coordinator.hubs_by_connectivity[False])[:_MAX_HUB_NAMES]
 
 
 ACCOUNT_SENSORS: tuple[OchnoAccountSensorEntityDescription, ...] = (

@@ -15,7 +15,8 @@ from .entity import OchnoEntityDescription, OchnoHubEntity, async_add_hub_entiti
 from .operated.models import Hub
 from .ports import port_count
 
-# OchnoControl keeps the commands of one hub in order. Different hubs can be switched in parallel.
+# RequestBudget limits the requests of an account, and OchnoControl keeps the commands of a hub in
+# order.
 PARALLEL_UPDATES = 0
 
 
