@@ -49,6 +49,10 @@ CONFIGURATION = _AUTOMATION + "".join(
 
 async def add_floors(frontend: Frontend) -> None:
     """Add the floors with their areas and lights. The integration uses these areas."""
+    # Most hubs have the name of their area, which the entity ids would repeat.
+    await frontend.command(
+        "config/entity_registry/settings/update", entity_id_parts=["device", "entity"]
+    )
     lights = {
         entity["unique_id"]: entity["entity_id"]
         for entity in await frontend.command("config/entity_registry/list")
