@@ -11,6 +11,7 @@ from custom_components.ochno.operated.client import OperatedClient
 from custom_components.ochno.operated.errors import OperatedResponseError
 from custom_components.ochno.operated.hub_list import HubList
 from custom_components.ochno.operated.models import Connection, Hub, Port
+from custom_components.ochno.operated.types import JSON
 
 from ..home import HUBS_PATH
 from ..simulator import Fault, SimHub, Simulator
@@ -555,6 +556,46 @@ async def test_hub_deeply_nested_value_is_kept_in_raw(
     assert hub.with_state({"active": 3}).active_port == 3
     assert json.loads(hub.raw)["deep"] == deep
     assert (await client.hubs(earlier)).hubs["a"] is hub
+
+
+@pytest.mark.parametrize(
+    ("json", "field", "value"),
+    [
+        ({"id": "a", "data": {"serialNumber": "s"}}, "serial_number", "s"),
+        ({"hub": {"id": "a", "name": "Table"}}, "name", "Table"),
+        (
+            {"id": "a", "connections": {"usb1": {"connected": True}}},
+            "connections",
+            (Connection(name="usb1", type=None, connected=True, direction=None),),
+        ),
+    ],
+    ids=["serial number in data", "wrapped hub", "connections beside data"],
+)
+async def test_hub_value_at_other_place_is_read(
+    client: OperatedClient, simulator: Simulator, json: JSON, field: str, value: object
+) -> None:
+    simulator.add_fault("GET", f"{HUBS_PATH}/a", Fault.body(orjson.dumps(json).decode()))
+    assert getattr(await client.hub("a"), field) == value
+
+
+async def test_hub_without_id_is_described_by_its_shape(
+    client: OperatedClient, simulator: Simulator
+) -> None:
+    hub_list = await fetch_list(client, simulator, {"id": "a"}, {"data": {"presence": True}})
+    assert [*hub_list.malformed] == ["expected a hub with an id, got {data: {presence: true}}"]
+
+
+async def test_hub_with_other_id_key_in_same_list_keeps_its_object(
+    client: OperatedClient, simulator: Simulator
+) -> None:
+    simulator.settings.etags = False
+    for name in ("Table", "Wall"):
+        body = orjson.dumps([{"_id": "a", "name": "Desk"}, {"_id": "b", "name": name}]).decode()
+        simulator.add_fault("GET", HUBS_PATH, Fault.body(body))
+    earlier = await client.hubs()
+    later = await client.hubs(earlier)
+    assert later.hubs["a"] is earlier.hubs["a"]
+    assert later.hubs["b"].name == "Wall"
 
 
 async def test_hub_with_state_value_of_maximum_size_is_merged(
