@@ -1,6 +1,7 @@
 """Building of the demo: floors, lights, a dashboard, and simulated usage of two weeks."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 import random
@@ -109,16 +110,49 @@ async def _save_dashboard(frontend: Frontend, config: dict[str, object]) -> None
 
 
 async def _import_usage(frontend: Frontend) -> None:
-    """Import the usage as statistics of the sensors for the time in use."""
+    """Import the usage as statistics of *Time in use* of each hub, and of *Rooms in use*."""
     devices = {
-        device["id"]: device["name"]
-        for device in await frontend.command("config/device_registry/list")
+        device["id"]: device for device in await frontend.command("config/device_registry/list")
     }
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    for entity in await frontend.command("config/entity_registry/list"):
+    hubs = defaultdict[str, list[str]](list)
+    entities = await frontend.command("config/entity_registry/list")
+    for entity in entities:
         if entity["translation_key"] == "time_in_use":
-            usage = usage_import(entity["entity_id"], devices[entity["device_id"]], now)
+            device = devices[entity["device_id"]]
+            hubs[device["area_id"]].append(device["name"])
+            usage = usage_import(entity["entity_id"], device["name"], now)
             await frontend.command(IMPORT_COMMAND, **usage)
+    for entity in entities:
+        if entity["translation_key"] == "rooms_in_use":
+            rooms = rooms_import(entity["entity_id"], list(hubs.values()), now)
+            await frontend.command(IMPORT_COMMAND, **rooms)
+
+
+def rooms_import(entity_id: str, rooms: list[list[str]], now: datetime) -> dict[str, object]:
+    """Return the arguments of the command that imports how many rooms were in use.
+
+    Each room is the list of its hubs.
+    """
+    hours = defaultdict[datetime, int](int)
+    for hubs in rooms:
+        for same_hour in zip(*(simulated_hours(hub, now) for hub in hubs), strict=True):
+            hours[same_hour[0][0]] += any(used for _, used in same_hour)
+    return {
+        "metadata": {
+            "statistic_id": entity_id,
+            "source": "recorder",
+            "name": None,
+            "has_sum": False,
+            "mean_type": 1,
+            "unit_class": None,
+            "unit_of_measurement": None,
+        },
+        "stats": [
+            {"start": start.isoformat(), "mean": count, "min": 0, "max": count}
+            for start, count in hours.items()
+        ],
+    }
 
 
 def usage_import(entity_id: str, hub: str, now: datetime) -> dict[str, object]:
@@ -137,8 +171,8 @@ def usage_import(entity_id: str, hub: str, now: datetime) -> dict[str, object]:
     }
 
 
-def simulated_usage(hub: str, now: datetime) -> Iterator[dict[str, str | float]]:
-    """Return the statistics of a hub for each hour until now."""
+def simulated_hours(hub: str, now: datetime) -> list[tuple[datetime, float]]:
+    """Return each hour until now, and for how much of it a hub was used."""
     rng = random.Random(hub)
     occupancy = 0 if hub == UNUSED_HUB else rng.uniform(MIN_OCCUPANCY, MAX_OCCUPANCY)
     first = now - timedelta(days=USAGE_DAYS)
@@ -148,10 +182,16 @@ def simulated_usage(hub: str, now: datetime) -> Iterator[dict[str, str | float]]
         open_ = start.weekday() < 5 and start.hour in OFFICE_HOURS
         used = rng.choice((0.25, 0.5, 0.75, 1.0)) if open_ and rng.random() < occupancy else 0.0
         hours.append((start, used))
+    return hours
+
+
+def simulated_usage(hub: str, now: datetime) -> Iterator[dict[str, str | float]]:
+    """Return the statistics of a hub for each hour until now."""
+    hours = simulated_hours(hub, now)
     total = sum(used for _, used in hours)
     # The recorder continues with a sum of 0, so the sum of the simulated hours ends with 0.
     # The start of the sum counts as a change, and is long before what the dashboard shows.
     state = 0.0
-    for start, used in [(first - timedelta(days=365), 0.0), *hours]:
+    for start, used in [(hours[0][0] - timedelta(days=365), 0.0), *hours]:
         state += used
         yield {"start": start.isoformat(), "state": state, "sum": state - total}
