@@ -323,3 +323,4 @@ async def test_field_of_hub_has_expected_state(
 
 def test_tables_have_enough_answers() -> None:
     assert len(ANSWERS) + len(DELIVERIES) + len(FIELDS) >= 120
+    assert {row[0] for row in ANSWERS} == ENDPOINTS.keys()

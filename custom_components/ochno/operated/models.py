@@ -30,7 +30,6 @@ from .values import (
     unwrapped_object,
 )
 
-# Home Assistant enables at most 10,000 entities per config entry.
 # Bytes of a value in a delivery.
 _MAX_STATE_VALUE: Final = 256
 
