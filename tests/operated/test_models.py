@@ -562,6 +562,12 @@ async def test_hub_deeply_nested_value_is_kept_in_raw(
     ("json", "field", "value"),
     [
         ({"id": "a", "data": {"serialNumber": "s"}}, "serial_number", "s"),
+        ({"id": "a", "accountId": "b"}, "account_id", "b"),
+        (
+            {"id": "a", "data": {"state": {"connected": {"odd": 1}}}},
+            "unread",
+            frozenset({"connected: {odd: 1}"}),
+        ),
         ({"hub": {"id": "a", "name": "Table"}}, "name", "Table"),
         (
             {"id": "a", "connections": {"usb1": {"connected": True}}},
@@ -569,7 +575,13 @@ async def test_hub_deeply_nested_value_is_kept_in_raw(
             (Connection(name="usb1", type=None, connected=True, direction=None),),
         ),
     ],
-    ids=["serial number in data", "wrapped hub", "connections beside data"],
+    ids=[
+        "serial number in data",
+        "account",
+        "unread ports",
+        "wrapped hub",
+        "connections beside data",
+    ],
 )
 async def test_hub_value_at_other_place_is_read(
     client: OperatedClient, simulator: Simulator, json: JSON, field: str, value: object
