@@ -590,6 +590,35 @@ async def test_hub_value_at_other_place_is_read(
     assert getattr(await client.hub("a"), field) == value
 
 
+@pytest.mark.parametrize(
+    ("otp", "overheating"),
+    [
+        ("normal", False),
+        (" Normal ", False),
+        ("0", False),
+        ("false", False),
+        ("OFF", False),
+        (False, False),
+        (0, False),
+        ("over-temperature", True),
+        ("1", True),
+        ("true", True),
+        (True, True),
+        (1, True),
+        ("", None),
+        (" ", None),
+        (None, None),
+        ([1], None),
+    ],
+)
+async def test_hub_overheating_is_read(
+    client: OperatedClient, simulator: Simulator, otp: JSON, overheating: bool | None
+) -> None:
+    json = {"hubs": [{"id": "a", "data": {"state": {"otp": otp}}}]}
+    simulator.add_fault("GET", HUBS_PATH, Fault.body(orjson.dumps(json).decode()))
+    assert (await client.hubs()).hubs["a"].overheating is overheating
+
+
 async def test_hub_without_id_is_described_by_its_shape(
     client: OperatedClient, simulator: Simulator
 ) -> None:

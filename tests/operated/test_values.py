@@ -1,15 +1,27 @@
-"""Tests of single values that the cloud sends outside of hubs."""
+"""Tests of values and wrappers in responses of the cloud."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 import math
 
 from freezegun import freeze_time
+import orjson
 import pytest
 
-from custom_components.ochno.operated.values import seconds_from_now
+from custom_components.ochno.operated.errors import OperatedResponseError
+from custom_components.ochno.operated.types import JSON
+from custom_components.ochno.operated.values import (
+    seconds_from_now,
+    unwrapped_list,
+    unwrapped_object,
+)
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+def json_text(value: object) -> str:
+    """Return JSON as the id of a test."""
+    return orjson.dumps(value).decode()
 
 
 @pytest.mark.parametrize(
@@ -37,3 +49,88 @@ def test_seconds_from_now_number_or_date_is_read(value: object, seconds: float) 
 )
 def test_seconds_from_now_other_value_is_none(value: object) -> None:
     assert seconds_from_now(value) is None
+
+
+INNER: JSON = {"id": "a", "x": 1}
+
+
+@pytest.mark.parametrize(
+    "json",
+    [
+        INNER,
+        [INNER],
+        {"hub": INNER},
+        {"hub": [INNER]},
+        [{"hub": INNER}],
+        {"data": INNER},
+        {"data": [INNER]},
+        {"item": INNER},
+        {"result": INNER},
+        {"data": {"x": 1}, "item": INNER},
+    ],
+    ids=json_text,
+)
+def test_unwrapped_object_wrapped_object_is_found(json: JSON) -> None:
+    assert unwrapped_object(json, "hub").json == INNER
+
+
+@pytest.mark.parametrize(
+    ("json", "expected"),
+    [
+        # An object with an id is not a wrapper.
+        ({"id": "b", "data": INNER}, {"id": "b", "data": INNER}),
+        ({"data": {"x": 1}}, {"data": {"x": 1}}),
+        ({"data": [INNER, INNER]}, {"data": [INNER, INNER]}),
+        # The name is enough.
+        ({"hub": {"x": 1}}, {"x": 1}),
+        ({"odd": INNER}, {"odd": INNER}),
+    ],
+    ids=json_text,
+)
+def test_unwrapped_object_other_object_is_kept(json: JSON, expected: JSON) -> None:
+    assert unwrapped_object(json, "hub").json == expected
+
+
+def test_unwrapped_object_other_id_name_decides() -> None:
+    assert unwrapped_object([{"data": {"sub": "a"}}], "user", "sub").json == {"sub": "a"}
+    assert unwrapped_object({"sub": "a", "data": {"sub": "b"}}, "user", "sub").json["sub"] == "a"
+
+
+@pytest.mark.parametrize("json", [[INNER, INNER], [], 1, "a"], ids=json_text)
+def test_unwrapped_object_no_object_raises_error(json: JSON) -> None:
+    with pytest.raises(OperatedResponseError, match="expected an object, got "):
+        unwrapped_object(json, "hub")
+
+
+@pytest.mark.parametrize(
+    "json",
+    [
+        [1],
+        {"hubs": [1]},
+        {"data": [1]},
+        {"items": [1]},
+        {"results": [1]},
+        {"data": {"hubs": [1]}},
+        {"data": {"items": [1]}},
+    ],
+    ids=json_text,
+)
+def test_unwrapped_list_wrapped_list_is_found(json: JSON) -> None:
+    assert unwrapped_list(json, "hubs") == [1]
+
+
+@pytest.mark.parametrize(
+    ("json", "shape"),
+    [
+        ({"odd": [1]}, "{odd: [1]}"),
+        ({"items": {"hubs": [1]}}, "{items: {hubs: [number]}}"),
+        ({"data": {"x": 1}}, "{x: 1}"),
+        (True, "true"),
+        (None, "null"),
+    ],
+    ids=json_text,
+)
+def test_unwrapped_list_no_list_raises_error_with_shape(json: JSON, shape: str) -> None:
+    with pytest.raises(OperatedResponseError) as error:
+        unwrapped_list(json, "hubs")
+    assert str(error.value) == f"expected a list, got {shape}"
