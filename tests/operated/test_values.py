@@ -11,6 +11,7 @@ import pytest
 from custom_components.ochno.operated.errors import OperatedResponseError
 from custom_components.ochno.operated.types import JSON
 from custom_components.ochno.operated.values import (
+    decode,
     seconds_from_now,
     unwrapped_list,
     unwrapped_object,
@@ -134,3 +135,38 @@ def test_unwrapped_list_no_list_raises_error_with_shape(json: JSON, shape: str) 
     with pytest.raises(OperatedResponseError) as error:
         unwrapped_list(json, "hubs")
     assert str(error.value) == f"expected a list, got {shape}"
+
+
+@pytest.mark.parametrize(
+    ("body", "json"),
+    [
+        (b'{"a": 1}', {"a": 1}),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (b'["\\ud800", "\xc3\xb6"]', ["\ufffd", "\xf6"]),
+        (b'["\\ud83d\\ude00", "\\ud800"]', ["\U0001f600", "\ufffd"]),
+        (
+            b"[NaN, 1, 1.5, 18446744073709551616, 1e999]",
+            [None, 1, 1.5, 1.8446744073709552e19, None],
+        ),
+    ],
+    ids=["plain", "byte order mark", "lone surrogate", "surrogate pair", "numbers"],
+)
+def test_decode_document_with_unusual_values_is_read(body: bytes, json: JSON) -> None:
+    assert decode(body) == json
+
+
+@pytest.mark.parametrize(
+    ("body", "begin"),
+    [
+        (b"<html>", "6 bytes that begin with a tag"),
+        (b" \n<html> ", "9 bytes that begin with a tag"),
+        (b"html <a>", "8 bytes that begin with another character"),
+        (b"", "0 bytes that begin with another character"),
+        (b"[" * 100_000, "100000 bytes that begin with another character"),
+    ],
+    ids=["tag", "spaces and tag", "text", "empty", "nested"],
+)
+def test_decode_no_json_raises_error_with_its_begin(body: bytes, begin: str) -> None:
+    with pytest.raises(OperatedResponseError) as error:
+        decode(body)
+    assert str(error.value) == f"expected JSON, got {begin}"
