@@ -545,6 +545,8 @@ async def test_button_press_not_yet_reported_does_not_cancel_later_command(
 
 
 async def test_confirmation_with_failing_token_refresh_is_retried(home: Home, hub: SimHub) -> None:
+    # The next poll must not get one of the errors.
+    await wait_for_next_poll(home)
     home.simulator.add_fault("GET", f"{HUBS_PATH}/{hub.id}", Fault.status(401))
     home.simulator.add_fault("POST", TOKEN_PATH, Fault.status(503), times=2)
     await select(home, "2")

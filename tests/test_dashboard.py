@@ -530,6 +530,19 @@ async def test_hubs_view_without_problems_says_so(home: Home, dashboard: Dashboa
     assert text["content"] == "No hub is offline or overheating."
 
 
+async def test_hubs_view_hidden_account_sensor_is_not_shown(
+    home: Home, dashboard: Dashboard
+) -> None:
+    registry = er.async_get(home.hass)
+    unique_id = f"{home.entry.unique_id}_rooms_in_use"
+    entity_id = registry.async_get_entity_id("sensor", "ochno", unique_id)
+    assert entity_id is not None
+    registry.async_update_entity(entity_id, hidden_by=er.RegistryEntryHider.USER)
+    *_, account = await dashboard.cards("hubs")
+    assert "Rooms in use" not in [card.get("name") for card in account]
+    assert "statistics-graph" not in [card["type"] for card in account]
+
+
 async def test_hubs_view_shows_limited_number_of_problems(
     home: Home, dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
