@@ -378,8 +378,8 @@ async def test_dashboard_in_swedish_is_swedish(browser: Browser) -> None:
     for path, text in (
         ("rooms", "Focus room"),
         ("room-focus_room", "Senaste 24 timmarna"),
-        ("usage", "i bruk"),
-        ("hubs", "fast programvara"),
+        ("usage", "Ingen användningstid"),
+        ("hubs", "firmware"),
     ):
         await open_view(browser, path, text)
         await browser.take_screenshots(f"dashboard-swedish-{path}")
