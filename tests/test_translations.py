@@ -26,6 +26,7 @@ from custom_components.ochno.sensor import (
     TIME_SENSORS,
 )
 from custom_components.ochno.trigger import TRIGGERS
+from homeassistant.const import __version__ as HA_VERSION
 from homeassistant.generated import languages
 from homeassistant.helpers import config_entry_oauth2_flow
 from homeassistant.helpers.translation import async_get_translations
@@ -344,6 +345,10 @@ def frontend_texts(language: str) -> dict[str, str]:
     return texts
 
 
+@pytest.mark.skipif(
+    f"homeassistant=={HA_VERSION}\n" not in (ROOT / "requirements_test.txt").read_text(),
+    reason="The names differ between releases, and the texts quote those of the pinned one",
+)
 @pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
 def test_quoted_buttons_have_names_of_the_frontend(path: Path) -> None:
     frontend = frontend_texts("en") | frontend_texts(path.stem)
