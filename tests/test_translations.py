@@ -26,7 +26,7 @@ from custom_components.ochno.sensor import (
     TIME_SENSORS,
 )
 from custom_components.ochno.trigger import TRIGGERS
-from homeassistant.const import __version__ as HA_VERSION
+from homeassistant import const
 from homeassistant.generated import languages
 from homeassistant.helpers import config_entry_oauth2_flow
 from homeassistant.helpers.translation import async_get_translations
@@ -346,7 +346,7 @@ def frontend_texts(language: str) -> dict[str, str]:
 
 
 @pytest.mark.skipif(
-    f"homeassistant=={HA_VERSION}\n" not in (ROOT / "requirements_test.txt").read_text(),
+    f"homeassistant=={const.__version__}\n" not in (ROOT / "requirements_test.txt").read_text(),
     reason="The names differ between releases, and the texts quote those of the pinned one",
 )
 @pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
