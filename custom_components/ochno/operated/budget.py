@@ -31,6 +31,7 @@ class RequestBudget:
         self._not_before = 0.0
         # The time of the next request at an even rate.
         self._next_request = 0.0
+        self._rate = asyncio.Lock()
         self._all = asyncio.Semaphore(_MAX_CONCURRENT)
         self._commands = asyncio.Semaphore(_MAX_CONCURRENT_OF_A_KIND)
         self._reads = asyncio.Semaphore(_MAX_CONCURRENT_OF_A_KIND)
@@ -55,8 +56,9 @@ class RequestBudget:
             yield
 
     async def _wait_for_rate(self) -> None:
-        now = time.monotonic()
         interval = 60 / REQUESTS_PER_MINUTE
-        earliest = self._next_request - (_REQUESTS_IN_A_ROW - 1) * interval
-        self._next_request = max(self._next_request, now) + interval
-        await asyncio.sleep(max(0, earliest - now))
+        # One after another: after a block of the event loop, all that waited would be sent at once.
+        async with self._rate:
+            earliest = self._next_request - (_REQUESTS_IN_A_ROW - 1) * interval
+            await asyncio.sleep(max(0, earliest - time.monotonic()))
+            self._next_request = max(self._next_request, time.monotonic()) + interval
