@@ -1,6 +1,7 @@
 """Tests of the budget: how many requests an account sends, and when the server wants none."""
 
 import asyncio
+from functools import partial
 
 from aiohttp import web
 import pytest
@@ -129,6 +130,9 @@ async def test_removed_entry_leaves_no_budget(home: Home, entry: ConfigEntry) ->
 async def test_concurrent_reads_are_limited_and_leave_one_request_to_commands(home: Home) -> None:
     home.simulator.settings.list_state = False
     home.simulator.settings.command_delay = 0
+    names = ("Room 1", "Room 2", "Room 3")
+    for name in names:
+        home.simulator.add_hub(name)
     await home.link_account(access="control")
     concurrent, highest = 0, 0
     release = asyncio.Event()
@@ -143,16 +147,22 @@ async def test_concurrent_reads_are_limited_and_leave_one_request_to_commands(ho
 
     home.simulator.add_fault("GET", f"{HUBS_PATH}/*", Fault("held", handle), times=None)
     home.fire_time_changed(31)
-    await home.wait_until(lambda: concurrent == 3)
-    hub = home.simulator.hub("Boardroom")
-    command = asyncio.create_task(
-        home.call_action("select", "select_option", "Boardroom", "active_port", option="2")
-    )
-    await home.wait_until(lambda: home.count_requests(f"{HUBS_PATH}/{hub.id}/state", "PUT"))
+    await home.wait_until(lambda: concurrent == 2)
+    commands = [
+        asyncio.create_task(
+            home.call_action("select", "select_option", name, "active_port", option="2")
+        )
+        for name in names
+    ]
+    for name in names:
+        path = f"{HUBS_PATH}/{home.simulator.hub(name).id}/state"
+        await home.wait_until(partial(home.count_requests, path, "PUT"))
     release.set()
-    await command
+    for command in commands:
+        await command
     await home.wait_until_idle()
-    assert (highest, hub.active) == (3, 2)
+    assert highest == 3
+    assert [home.simulator.hub(name).active for name in names] == [2, 2, 2]
 
 
 async def test_action_for_four_hubs_sends_three_commands_at_a_time(home: Home) -> None:

@@ -66,7 +66,7 @@ async def test_poll_of_account_without_hubs_adds_hubs_that_come_later(home: Home
     assert home.state("sensor", "Boardroom", "active_port") == "1"
 
 
-async def test_poll_without_states_in_list_fetches_three_hubs_at_a_time(home: Home) -> None:
+async def test_poll_without_states_in_list_fetches_two_hubs_at_a_time(home: Home) -> None:
     home.simulator.settings.list_state = False
     for number in range(20):
         home.simulator.add_hub(f"Room {number}")
@@ -88,7 +88,7 @@ async def test_poll_without_states_in_list_fetches_three_hubs_at_a_time(home: Ho
     home.simulator.requests.clear()
     await home.poll()
     assert len(home.simulator.requests) == 1 + 24
-    assert max_running == 3
+    assert max_running == 2
     assert home.state("binary_sensor", "Workshop", "port_7_connected") == "on"
 
 
@@ -210,7 +210,7 @@ async def test_details_rate_limit_cancels_other_requests(
     await home.link_account()
     boardroom, focus_room = home.simulator.hub("Boardroom"), home.simulator.hub("Focus room")
     home.simulator.add_fault("GET", f"{HUBS_PATH}/{boardroom.id}", Fault.hang())
-    home.simulator.add_fault("GET", f"{HUBS_PATH}/{focus_room.id}", Fault.status(429))
+    home.simulator.add_fault("GET", f"{HUBS_PATH}/{focus_room.id}", Fault.status(429), times=2)
     await home.poll()
     assert len(log_messages(caplog, logging.ERROR, "does not accept more requests")) == 1
     home.simulator.clear_faults()
@@ -302,17 +302,17 @@ async def test_poll_without_response_times_out(
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "seconds"),
-    [(None, 30), ("5", 30), ("300", 300), ("date", 900), ("99999", 3600)],
+    ("retry_after", "times", "seconds"),
+    [(None, 2, 30), ("5", 1, 30), ("300", 1, 300), ("date", 1, 900), ("99999", 1, 3600)],
 )
 async def test_poll_rate_limit_delays_next_poll(
-    home: Home, entry: ConfigEntry, retry_after: str | None, seconds: int
+    home: Home, entry: ConfigEntry, retry_after: str | None, times: int, seconds: int
 ) -> None:
     if retry_after == "date":
         date = dt_util.utcnow() + timedelta(seconds=31 + seconds)
         retry_after = format_datetime(date, usegmt=True)
     headers = {} if retry_after is None else {"Retry-After": retry_after}
-    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(429, headers))
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(429, headers), times=times)
     await home.poll()
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
     requests = home.count_requests(HUBS_PATH)

@@ -15,6 +15,9 @@ MAX_RETRY_AFTER: Final = 3600
 # the requests in a row stay below it in any second: 6 + 3.
 REQUESTS_PER_MINUTE: Final = 360
 _REQUESTS_IN_A_ROW: Final = 3
+_REQUEST_INTERVAL: Final = 60 / REQUESTS_PER_MINUTE
+# Seconds without a request after the server refused one. Then its count of the last second is zero.
+_PAUSE: Final = 1
 _MAX_CONCURRENT: Final = 4
 # Commands leave one of the concurrent requests to reads, and reads leave one to commands.
 _MAX_CONCURRENT_OF_A_KIND: Final = _MAX_CONCURRENT - 1
@@ -41,6 +44,11 @@ class RequestBudget:
         not_before = time.monotonic() + min(seconds, MAX_RETRY_AFTER)
         self._not_before = max(self._not_before, not_before)
 
+    def pause(self) -> None:
+        """Send nothing for a second: the server refused a request and did not say how long."""
+        even = time.monotonic() + _PAUSE + (_REQUESTS_IN_A_ROW - 1) * _REQUEST_INTERVAL
+        self._next_request = max(self._next_request, even)
+
     def check(self) -> None:
         """Raise OperatedRateLimitError, with the seconds left, if no request is allowed now."""
         if (seconds_left := self._not_before - time.monotonic()) > 0:
@@ -56,9 +64,8 @@ class RequestBudget:
             yield
 
     async def _wait_for_rate(self) -> None:
-        interval = 60 / REQUESTS_PER_MINUTE
         # One after another: after a block of the event loop, all that waited would be sent at once.
         async with self._rate:
-            earliest = self._next_request - (_REQUESTS_IN_A_ROW - 1) * interval
+            earliest = self._next_request - (_REQUESTS_IN_A_ROW - 1) * _REQUEST_INTERVAL
             await asyncio.sleep(max(0, earliest - time.monotonic()))
-            self._next_request = max(self._next_request, time.monotonic()) + interval
+            self._next_request = max(self._next_request, time.monotonic()) + _REQUEST_INTERVAL

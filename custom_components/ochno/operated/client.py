@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import Final
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
@@ -26,6 +27,10 @@ from .redact import shape
 from .transport import TokenSource, Transport
 from .types import JSON
 from .values import decode, identifier, unwrapped_object
+
+# Requests wait for each other in order. With more at a time, one that confirms a command would wait
+# for those of all hubs.
+_MAX_CONCURRENT_DETAILS: Final = 2
 
 
 class OperatedClient:
@@ -108,9 +113,12 @@ class OperatedClient:
         concerns all hubs, so these errors are raised.
         """
 
+        concurrent = asyncio.Semaphore(_MAX_CONCURRENT_DETAILS)
+
         async def fetch(hub_id: str) -> Hub | OperatedError:
             try:
-                return await self.hub(hub_id)
+                async with concurrent:
+                    return await self.hub(hub_id)
             except OperatedRateLimitError, OperatedUnauthorizedError:
                 raise
             except OperatedError as err:

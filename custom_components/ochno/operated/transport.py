@@ -1,7 +1,8 @@
 """HTTP requests to Ochno Operated: token, limits and errors.
 
-If the server rejects the access token (401), the token is renewed and the request is repeated once.
-A GET is also repeated once if the connection was closed before the response. No other request is.
+A request is repeated once in three cases: if the server rejects the access token (401), with a new
+one; if the server refuses it (429) without Retry-After, a second later; and a GET if the connection
+was closed before the response.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -69,6 +70,7 @@ class Transport:
     ) -> tuple[bytes, str | None]:
         """Send a request; return the body and the ETag of the response, None without an ETag."""
         rejected_token: str | None = None
+        refused = False
         while True:
             async with self._budget.slot(is_command=method == "PUT"):
                 on_start()
@@ -81,6 +83,11 @@ class Transport:
                     if rejected_token is not None:
                         raise
                     rejected_token = token
+                except OperatedRateLimitError as err:
+                    if refused or err.retry_after is not None:
+                        raise
+                    refused = True
+                    self._budget.pause()
 
     @asynccontextmanager
     async def _open(
