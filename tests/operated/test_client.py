@@ -319,9 +319,11 @@ async def test_rate_limit_retry_after_header_is_converted_to_seconds(
 ) -> None:
     freezer.move_to(NOW)
     headers = {} if header is None else {"Retry-After": header}
-    simulator.add_fault("GET", HUBS_PATH, Fault.status(429, headers))
+    simulator.add_fault("GET", HUBS_PATH, Fault.status(429, headers), times=None)
     with pytest.raises(OperatedRateLimitError) as exc_info:
         await client.hubs()
+    # Without a time to wait, the request is sent again.
+    assert len(simulator.requests) == (1 if seconds else 2)
     assert exc_info.value.retry_after == seconds
     assert exc_info.value.status == 429
     assert repr(exc_info.value) == "OperatedRateLimitError(429)"

@@ -112,7 +112,6 @@ class OperatedClient:
         Returns the hub or the error of its request, by hub id. A rejected token or a rate limit
         concerns all hubs, so these errors are raised.
         """
-
         concurrent = asyncio.Semaphore(_MAX_CONCURRENT_DETAILS)
 
         async def fetch(hub_id: str) -> Hub | OperatedError:

@@ -1,8 +1,8 @@
 """HTTP requests to Ochno Operated: token, limits and errors.
 
 A request is repeated once in three cases: if the server rejects the access token (401), with a new
-one; if the server refuses it (429) without Retry-After, a second later; and a GET if the connection
-was closed before the response.
+token; if it refuses the request (429) without a time to wait, a second later; and a GET if the
+connection was closed before the response.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -84,7 +84,7 @@ class Transport:
                         raise
                     rejected_token = token
                 except OperatedRateLimitError as err:
-                    if refused or err.retry_after is not None:
+                    if refused or err.retry_after:
                         raise
                     refused = True
                     self._budget.pause()
