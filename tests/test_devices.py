@@ -112,6 +112,24 @@ async def test_devices_of_hub_and_account_have_all_attributes(
     assert account.configuration_url == home.simulator.url
 
 
+async def test_account_device_of_earlier_version_keeps_name_and_area(
+    home: Home, entry: ConfigEntry
+) -> None:
+    registry = dr.async_get(home.hass)
+    area = ar.async_get(home.hass).async_create("Office")
+    device_id = device_ids(home, entry)["Example Organisation"]
+    registry.async_update_device(
+        device_id,
+        new_identifiers={("ochno", f"account_{entry.unique_id} ")},
+        area_id=area.id,
+        name_by_user="Our hubs",
+    )
+    await home.hass.config_entries.async_reload(entry.entry_id)
+    device = registry.async_get_device_by_identifier(("ochno", entry.entry_id), entry.entry_id)
+    assert device is not None
+    assert (device.id, device.area_id, device.name_by_user) == (device_id, area.id, "Our hubs")
+
+
 @pytest.mark.parametrize(
     ("product", "model", "model_id"),
     [

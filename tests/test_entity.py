@@ -1,5 +1,7 @@
 """Tests of the entities of a hub: which exist, which are enabled, and unusual responses."""
 
+import asyncio
+
 import orjson
 import pytest
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
@@ -270,3 +272,25 @@ async def test_entity_ids_have_the_format_that_the_user_selected(
     await home.hass.config_entries.async_reload(entry.entry_id)
     assert home.entity_id("select", "Workshop", "active_port") == same_name
     assert home.entity_id("select", "Wall hub", "active_port") == other_name
+
+
+async def test_setup_of_many_hubs_does_not_block_other_tasks(home: Home) -> None:
+    for number in range(60):
+        home.simulator.add_hub(f"Room {number}")
+    registry = er.async_get(home.hass)
+    most = 0
+
+    async def count_entities_added_at_once() -> None:
+        nonlocal most
+        before = len(registry.entities)
+        while True:
+            await asyncio.sleep(0)
+            most = max(most, len(registry.entities) - before)
+            before = len(registry.entities)
+
+    counting = asyncio.create_task(count_entities_added_at_once())
+    await home.link_account()
+    counting.cancel()
+    assert len(registry.entities) > 60 * 20
+    # The entities of five hubs, and those of the account.
+    assert most < 150

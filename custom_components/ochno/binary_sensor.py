@@ -131,7 +131,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the binary sensors."""
-    async_add_hub_entities(entry, async_add_entities, _descriptions, OchnoBinarySensor)
+    await async_add_hub_entities(entry, async_add_entities, _descriptions, OchnoBinarySensor)
 
 
 def _descriptions(

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, override
 
 from homeassistant.config_entries import ConfigEntry
@@ -222,16 +223,16 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         """Listen to all updates, or with a hub id as context, to changes of that hub."""
         if context is None:
             return super().async_add_listener(update_callback)
-        listeners = self._hub_listeners[context]
-        listeners.append(update_callback)
+        self._hub_listeners[context].append(update_callback)
+        # A nested function would need 300 bytes more for each entity.
+        return partial(self._remove_hub_listener, context, update_callback)
 
-        @callback
-        def remove_listener() -> None:
-            listeners.remove(update_callback)
-            if not listeners:
-                self._hub_listeners.pop(context, None)
-
-        return remove_listener
+    @callback
+    def _remove_hub_listener(self, hub_id: str, update_callback: CALLBACK_TYPE) -> None:
+        listeners = self._hub_listeners[hub_id]
+        listeners.remove(update_callback)
+        if not listeners:
+            del self._hub_listeners[hub_id]
 
     @callback
     def async_set_report_listener(self, hub_id: str, listener: ReportListener | None) -> None:

@@ -121,10 +121,16 @@ class OchnoDevices:
         self.missing: Counter[str] = Counter()
         self._hass = hass
         self._entry = entry
-        account = dr.async_get(hass).async_get_or_create(
+        registry = dr.async_get(hass)
+        identifiers = {(DOMAIN, account_identifier(entry))}
+        # Versions before 0.1.0 used another identifier.
+        before = (DOMAIN, f"account_{entry.unique_id} ")
+        if device := registry.async_get_device_by_identifier(before, entry.entry_id):
+            registry.async_update_device(device.id, new_identifiers=identifiers)
+        account = registry.async_get_or_create(
             config_entry_id=entry.entry_id,
             entry_type=DeviceEntryType.SERVICE,
-            identifiers={(DOMAIN, account_identifier(entry))},
+            identifiers=identifiers,
             manufacturer=MANUFACTURER,
             model="Ochno Operated",
             name=entry.title,

@@ -1,8 +1,10 @@
 """Base classes of the entities."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
+from itertools import batched
 from typing import Final, override
 
 from homeassistant.core import Context, callback
@@ -20,6 +22,8 @@ from .operated.models import Hub
 # Home Assistant enables at most 10,000 entities per config entry. Above this number of hubs, the
 # entities that most users can do without are disabled by default.
 MANY_HUBS: Final = 650
+# Adding the entities of this number of hubs takes about 40 ms.
+_HUBS_AT_ONCE: Final = 5
 NO_PORT: Final = "none"
 
 _DEFAULT_PORT: Final = "default_port"
@@ -58,7 +62,11 @@ class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
         self._control = data.control
         self._hub_id = hub_id
         self._attr_unique_id = f"{hub_id}_{description.key}"
-        self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, hub_id)})
+
+    @property
+    @override
+    def device_info(self) -> DeviceInfo:
+        return DeviceInfo(identifiers={(DOMAIN, self._hub_id)})
 
     @property
     def hub(self) -> Hub:
@@ -130,8 +138,7 @@ class OchnoActivePortEntity(OchnoHubEntity):
         return {_DEFAULT_PORT: hub.default_port, _ROOM_SYSTEM_PORT: hub.fixed_port}
 
 
-@callback
-def async_add_hub_entities[DescriptionT: OchnoEntityDescription](
+async def async_add_hub_entities[DescriptionT: OchnoEntityDescription](
     entry: OchnoConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
     descriptions_fn: Callable[[Hub, AbstractSet[str]], Iterable[DescriptionT]],
@@ -173,7 +180,10 @@ def async_add_hub_entities[DescriptionT: OchnoEntityDescription](
     entry.async_on_unload(
         coordinator.async_add_listener(lambda: async_add_new(coordinator.changed))
     )
-    async_add_new(coordinator.data)
+    for hub_ids in batched(list(coordinator.data), _HUBS_AT_ONCE, strict=False):
+        async_add_new(hub_ids)
+        # Let other tasks run: the entities of 1,000 hubs would block Home Assistant for seconds.
+        await asyncio.sleep(0)
 
 
 def _forget_deleted(entity: OchnoHubEntity, keys: set[str], key: str) -> None:

@@ -39,7 +39,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the selects."""
-    async_add_hub_entities(entry, async_add_entities, _descriptions, OchnoActivePortSelect)
+    await async_add_hub_entities(entry, async_add_entities, _descriptions, OchnoActivePortSelect)
 
 
 def _descriptions(

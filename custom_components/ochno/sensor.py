@@ -173,9 +173,9 @@ async def async_setup_entry(
     async_add_entities(OchnoAccountSensor(entry, description) for description in ACCOUNT_SENSORS)
     rooms = RoomCounter(hass, entry)
     async_add_entities(OchnoRoomsSensor(entry, description, rooms) for description in ROOMS_SENSORS)
-    async_add_hub_entities(entry, async_add_entities, _descriptions, OchnoSensor)
-    async_add_hub_entities(entry, async_add_entities, _time_descriptions, OchnoTimeSensor)
-    async_add_hub_entities(
+    await async_add_hub_entities(entry, async_add_entities, _descriptions, OchnoSensor)
+    await async_add_hub_entities(entry, async_add_entities, _time_descriptions, OchnoTimeSensor)
+    await async_add_hub_entities(
         entry, async_add_entities, _active_port_descriptions, OchnoActivePortSensor
     )
 

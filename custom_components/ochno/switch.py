@@ -46,7 +46,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the switches."""
-    async_add_hub_entities(entry, async_add_entities, _descriptions, OchnoPortSwitch)
+    await async_add_hub_entities(entry, async_add_entities, _descriptions, OchnoPortSwitch)
 
 
 def _descriptions(
