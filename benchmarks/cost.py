@@ -4,7 +4,8 @@ Both patterns run at the same time and are measured in turns. Ratios of two meas
 each other do not depend on the speed of the machine.
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 import json
@@ -22,6 +23,8 @@ PATTERNS = ("ours", "stock")
 RESULTS = ROOT / ".demo" / "cost.json"
 # Ports between two homes.
 PORT_STEP = 10
+HUBS_OF_MONTH = 100
+PEAKS = ("poll", "setup", "dashboard")
 
 type HomeKey = tuple[str, int]
 
@@ -176,8 +179,13 @@ class Homes:
 
     async def get(self, key: HomeKey) -> MeasuredHome:
         """Return a home; start it if it does not run."""
-        if key not in self._homes:
-            pattern, hubs = key
+        await self.start([key])
+        return self._homes[key]
+
+    async def start(self, keys: Iterable[HomeKey]) -> None:
+        """Start the homes that do not run, all at the same time."""
+        missing = [key for key in dict.fromkeys(keys) if key not in self._homes]
+        for pattern, hubs in missing:
             say(f"Starting a home with {hubs} hubs, {pattern} …")
             port = self._environment.port + PORT_STEP * len(self._homes)
             environment = replace(
@@ -186,11 +194,11 @@ class Homes:
                 port=port,
                 simulator_port=port + 1,
             )
-            home = MeasuredHome(environment, pattern, hubs)
-            await home.start()
-            self._stack.push_async_callback(home.stop)
-            self._homes[key] = home
-        return self._homes[key]
+            self._homes[pattern, hubs] = MeasuredHome(environment, pattern, hubs)
+        async with asyncio.TaskGroup() as group:
+            for key in missing:
+                self._stack.push_async_callback(self._homes[key].stop)
+                group.create_task(self._homes[key].start())
 
     async def measure(self, probe: Probe, changed: int) -> float:
         """Change hubs, run an action and return its result."""
@@ -204,7 +212,8 @@ class Homes:
 
     async def run(self, scenario: Scenario) -> Result:
         """Measure a scenario."""
-        homes = {probe.home: await self.get(probe.home) for probe in scenario.probes}
+        await self.start(probe.home for probe in scenario.probes)
+        homes = {probe.home: self._homes[probe.home] for probe in scenario.probes}
         for home in homes.values():
             await home.run("settings", etags=scenario.etags)
             if scenario.before:
@@ -255,7 +264,7 @@ def _diagram_probes() -> Iterator[tuple[Probe, int]]:
 async def measure_cost(environment: Environment, *, quick: bool) -> None:
     """Measure the scenarios and print a table. `quick` measures only those with 1,000 hubs."""
     scenarios = [
-        replace(scenario, repetitions=min(scenario.repetitions, 7)) if quick else scenario
+        replace(scenario, repetitions=scenario.repetitions // 2) if quick else scenario
         for scenario in SCENARIOS
         if not quick
         or (
@@ -284,7 +293,14 @@ async def measure_cost(environment: Environment, *, quick: bool) -> None:
             f"| bytes per hub, without the listeners of Home Assistant | ≤ 4096 "
             f"| {own + listeners - core:.0f} | | |",
         ]
+        for action in PEAKS:
+            await home.run("press", count=1)
+            peak = await home.run("peak", of=action)
+            rows.append(f"| highest additional memory: {action}, MiB | | {peak:.1f} | | |")
         if not quick:
+            small_home = await homes.get(("ours", HUBS_OF_MONTH))
+            growth = await small_home.run("growth_in_month")
+            rows.append(f"| bytes per hub more after a month | ≤ 1024 | {growth:.0f} | | |")
             times = [
                 (probe.pattern, probe.hubs, changed, await _median(homes, probe, changed))
                 for probe, changed in _diagram_probes()

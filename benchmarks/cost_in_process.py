@@ -44,6 +44,8 @@ LIST_PATH = "/api/hubs/v1"
 AUTOMATIONS = 100
 FLOORS = 10
 POLLS = 15
+HOURS_PER_DAY = 24
+HOURS_PER_MONTH = 30 * HOURS_PER_DAY
 # Files whose memory grows with the hubs. Entities are not included: both patterns have the same.
 OWN_FILES = (
     "operated/",
@@ -321,24 +323,57 @@ class Measurements:
 
     async def memory(self) -> list[float]:
         """Return the bytes per hub of this integration, and of the listeners of entities."""
+        await self._trace_setup()
+        sizes = [
+            self._traced_per_hub(*(f"ochno/{file}" for file in OWN_FILES)),
+            self._traced_per_hub(LISTENER_FILE),
+        ]
+        tracemalloc.stop()
+        return sizes
+
+    async def growth_in_month(self) -> float:
+        """Return the bytes per hub that the integration has more after a month of changes.
+
+        Every hour, each hub has another active port.
+        """
+        await self._trace_setup()
+        sizes = []
+        for hour in range(HOURS_PER_MONTH):
+            await self.press(len(self.hubs))
+            await self.poll_account()
+            await self.hass.async_block_till_done()
+            if hour in (HOURS_PER_DAY, HOURS_PER_MONTH - 1):
+                sizes.append(self._traced_per_hub("custom_components/ochno/"))
+        tracemalloc.stop()
+        return sizes[1] - sizes[0]
+
+    async def peak(self, of: str) -> float:
+        """Return the highest memory that an action needs in addition, in MiB."""
+        await self.hass.async_block_till_done()
+        gc.collect()
+        tracemalloc.start()
+        await getattr(self, of)()
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest / 2**20
+
+    async def _trace_setup(self) -> None:
+        """Set up the config entry, and trace its memory from then on."""
         await self.hass.config_entries.async_unload(self.entry.entry_id)
         gc.collect()
         tracemalloc.start()
         await self.hass.config_entries.async_setup(self.entry.entry_id)
         await self.hass.async_block_till_done()
+        self.check()
+
+    def _traced_per_hub(self, *files: str) -> float:
         gc.collect()
-        statistics_by_file = tracemalloc.take_snapshot().statistics("filename")
-        tracemalloc.stop()
-
-        def per_hub(*files: str) -> float:
-            sizes = [
-                statistic.size
-                for statistic in statistics_by_file
-                if any(file in statistic.traceback[0].filename for file in files)
-            ]
-            return sum(sizes) / len(self.hubs)
-
-        return [per_hub(*(f"ochno/{file}" for file in OWN_FILES)), per_hub(LISTENER_FILE)]
+        sizes = [
+            statistic.size
+            for statistic in tracemalloc.take_snapshot().statistics("filename")
+            if any(file in statistic.traceback[0].filename for file in files)
+        ]
+        return sum(sizes) / len(self.hubs)
 
 
 async def obey(measurements: Measurements) -> None:
