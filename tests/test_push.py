@@ -965,14 +965,15 @@ async def test_hub_offline_and_online_without_delivery_keeps_state_active(
     assert request_methods(home) == ["POST"]
 
 
-async def test_unload_while_delivery_is_awaited_deletes_subscription(
-    hass: HomeAssistant, home: Home, hub: SimHub
+async def test_unload_while_delivery_is_awaited_deletes_subscription_and_stops_waiting(
+    hass: HomeAssistant, home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
 ) -> None:
     await poll_undelivered_change(home, hub)
     await hass.config_entries.async_unload(home.entry.entry_id)
     await home.advance_time(11)
     assert subscription_ids(home) == []
     assert request_methods(home) == ["POST", "DELETE"]
+    assert [message for message in log_messages(caplog) if "polling" in message] == []
 
 
 async def test_change_before_subscribe_is_fetched_and_keeps_state_active(
@@ -990,7 +991,7 @@ async def test_change_before_subscribe_is_fetched_and_keeps_state_active(
     assert (port_state, home.instant_updates_state) == ("on", "active")
 
 
-async def test_late_delivery_without_subscription_keeps_state_failing(
+async def test_late_delivery_without_subscription_is_dropped_and_keeps_state_failing(
     home: Home, hub: SimHub
 ) -> None:
     [old] = home.simulator.subscriptions.active()
@@ -998,13 +999,19 @@ async def test_late_delivery_without_subscription_keeps_state_failing(
     await poll_undelivered_change(home, hub)
     await home.advance_time(11)
     assert subscription_ids(home) == []
-    message = {"event": STATE_CHANGE, "hubId": hub.id, "data": {"newState": hub.state}}
+    message = {
+        "verificationToken": old.token,
+        "event": STATE_CHANGE,
+        "hubId": hub.id,
+        "data": {"newState": {"active": 3}},
+    }
     async with home.client.post(URL(old.webhook_url).path, json=message) as response:
         assert response.status == 200
+    assert home.state("sensor", "Boardroom", "active_port") == "2"
     assert home.instant_updates_state == "failing"
 
 
-async def test_log_after_missed_delivery_and_refusal_does_not_mention_url(
+async def test_log_after_missed_delivery_and_refusal_has_reason_of_each_state(
     home: Home, hub: SimHub, caplog: pytest.LogCaptureFixture
 ) -> None:
     home.simulator.add_fault("POST", SUBSCRIPTIONS_PATH, Fault.status(403))
@@ -1013,7 +1020,9 @@ async def test_log_after_missed_delivery_and_refusal_does_not_mention_url(
     assert home.instant_updates_state == "refused"
     await home.advance_time(67)
     assert home.instant_updates_state == "failing"
-    assert "no https address" not in "".join(log_messages(caplog))
+    reasons = [message.partition(" by polling: ")[2] for message in log_messages(caplog)[-3:]]
+    assert reasons[0] == reasons[2] == "a change was not delivered"
+    assert reasons[1] not in ("", reasons[0])
 
 
 # Options and sensor
