@@ -293,7 +293,9 @@ async def test_delivery_to_stale_subscription_is_dropped_without_error(
     hub = home.simulator.hub("Boardroom")
     [delivery] = await home.simulator.deliver(hub, STATE_CHANGE, {"newState": {"active": 2}})
     assert delivery.status == 200
+    await home.advance_time(1)
     assert home.state("sensor", "Boardroom", "active_port") == "1"
+    assert home.count_requests(f"{HUBS_PATH}/{hub.id}") == 0
     assert "Traceback" not in caplog.text
 
 
