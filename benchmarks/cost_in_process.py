@@ -208,12 +208,14 @@ class Measurements:
         if self.frontend is None:
             raise CommandError("The dashboard needs the first start of Home Assistant.")
         command = partial(self.frontend.command, language="en")
-        views = (await command("ochno/dashboard", config={}))["views"]
-        actions = [partial(command, "ochno/dashboard", config={})]
-        for config in {view["strategy"]["view"]: view["strategy"] for view in views}.values():
-            del config["type"]
-            actions.append(partial(command, "ochno/dashboard/view", config=config))
-        return max([await self.measure(action) for action in actions])
+        # The server has closed a connection that was not read since the last action.
+        async with self.frontend.connect():
+            views = (await command("ochno/dashboard", config={}))["views"]
+            actions = [partial(command, "ochno/dashboard", config={})]
+            for config in {view["strategy"]["view"]: view["strategy"] for view in views}.values():
+                del config["type"]
+                actions.append(partial(command, "ochno/dashboard/view", config=config))
+            return max([await self.measure(action) for action in actions])
 
     async def start_push(self) -> None:
         """Turn on instant updates."""
