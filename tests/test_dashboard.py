@@ -256,7 +256,7 @@ async def test_room_with_problem_is_first_and_watched(home: Home, dashboard: Das
     assert set(view["watch"]) == {
         home.entity_id("binary_sensor", hub, key)
         for hub in ("Boardroom", "Focus room", "Reception", "Workshop")
-        for key in ("connectivity", "overheating")
+        for key in ("connectivity", "overheating", "room_system")
     }
 
 
@@ -315,6 +315,28 @@ async def test_active_port_badge_is_hidden_while_no_port_is_active(
         }
     ]
     assert home.state("select", "Focus room", "active_port") == "none"
+
+
+async def test_active_port_badge_names_the_room_system(home: Home, dashboard: Dashboard) -> None:
+    # The room system of the boardroom is plugged in to port 1, and is on the screen.
+    [cards] = await dashboard.cards("rooms")
+    entity_id = home.entity_id("select", "Boardroom", "active_port")
+    room_system, port = [
+        it for card in cards for it in card.get("badges", ()) if it.get("entity") == entity_id
+    ]
+    assert room_system["visibility"] == [
+        {"condition": "state", "entity": entity_id, "state": "1"},
+    ]
+    assert (room_system["name"], room_system["state_content"]) == ("Room system", "name")
+    assert room_system["icon"] == "mdi:video"
+    assert port["visibility"] == [
+        {
+            "condition": "state",
+            "entity": entity_id,
+            "state_not": ["unavailable", "unknown", "none", "1"],
+        }
+    ]
+    assert "name" not in port
 
 
 @pytest.mark.timeout(240)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from homeassistant.const import STATE_ON, Platform
+from homeassistant.const import STATE_OFF, STATE_ON, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 
@@ -14,6 +14,7 @@ from ..rooms import Room, RoomHub
 type Card = dict[str, object]
 
 ACTIVE_PORT: Final = (Platform.SELECT, Platform.SENSOR)
+ROOM_SYSTEM_ICON: Final = "mdi:video"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,11 @@ class DashboardContext:
         """Return a text of the dashboard."""
         text = self.texts[f"component.{DOMAIN}.config_panel.dashboard.{key}"]
         return text.format_map(placeholders)
+
+    @property
+    def room_system(self) -> str:
+        """Return the name of the room's own video system."""
+        return self.texts[f"component.{DOMAIN}.entity.binary_sensor.room_system.name"]
 
     def entity(self, owner_id: str, key: str, *platforms: Platform) -> er.RegistryEntry | None:
         """Return the entity of a hub or an account; None if it is missing, disabled or hidden."""
@@ -54,6 +60,13 @@ class DashboardContext:
             self.entity(hub.snapshot.hub.id, key, *platforms) for hub in hubs for key in keys
         )
         return [entry for entry in entries if entry]
+
+    def room_system_entities(self, hubs: Iterable[RoomHub]) -> list[str]:
+        """Return the entities that tell which port is that of the room system."""
+        hubs = tuple(hubs)
+        entries = self.hub_entities(hubs, ["room_system"])
+        entries += self.hub_entities(hubs, ["room_system_port"], Platform.SENSOR)
+        return [entry.entity_id for entry in entries]
 
 
 def entity_name(entry: er.RegistryEntry) -> str:
@@ -123,6 +136,18 @@ def entity_badge(entry: er.RegistryEntry, *visibility: Card, **config: object) -
         "entity": entry.entity_id,
         "color": "state",
         "visibility": list(visibility),
+        **config,
+    }
+
+
+def offline_badge(context: DashboardContext, entry: er.RegistryEntry, **config: object) -> Card:
+    """Return the badge that is visible while a hub is offline."""
+    return {
+        "type": "button",
+        "icon": "mdi:lan-disconnect",
+        "text": context.text("offline"),
+        "color": "red",
+        "visibility": [state_is(entry.entity_id, STATE_OFF)],
         **config,
     }
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from homeassistant.const import STATE_OFF, STATE_ON, STATE_UNAVAILABLE, STATE_UNKNOWN, Platform
-from homeassistant.helpers import floor_registry as fr
+from homeassistant.helpers import entity_registry as er, floor_registry as fr
 
 from ..const import DOMAIN
 from ..data import OchnoConfigEntry
@@ -14,6 +14,7 @@ from ..entity import NO_PORT
 from ..rooms import Room
 from .cards import (
     ACTIVE_PORT,
+    ROOM_SYSTEM_ICON,
     Card,
     DashboardContext,
     entity_badge,
@@ -23,6 +24,7 @@ from .cards import (
     hint,
     markdown,
     navigate,
+    offline_badge,
     overheating_badge,
     room_path,
     section,
@@ -97,6 +99,7 @@ def rooms_view(context: DashboardContext, floor_key: str | None, page: int) -> V
     for floor in shown:
         rooms = sorted(floor.rooms, key=_has_no_problem)[first : first + MAX_ROOMS]
         watch += _watched(context, floor.rooms)
+        watch += context.room_system_entities(hub for room in rooms for hub in room.hubs)
         cards = [_room_card(context, room) for room in rooms]
         if len(shown) > 1 or floor.key not in (NO_FLOOR, NO_AREA):
             cards.insert(0, heading(floor.name, icon=floor.icon))
@@ -131,14 +134,7 @@ def _room_card(context: DashboardContext, room: Room) -> Card:
 def _room_badges(context: DashboardContext, room: Room) -> Iterator[Card]:
     yield from map(overheating_badge, context.hub_entities(room.hubs, ["overheating"]))
     for entry in context.hub_entities(room.hubs, ["connectivity"]):
-        yield {
-            "type": "button",
-            "icon": "mdi:lan-disconnect",
-            "text": context.text("offline"),
-            "color": "red",
-            "tap_action": navigate(room_path(room)),
-            "visibility": [state_is(entry.entity_id, STATE_OFF)],
-        }
+        yield offline_badge(context, entry, tap_action=navigate(room_path(room)))
     # Only one is visible: in use if one of the hubs is, free if all of them are.
     in_use = context.hub_entities(room.hubs, ["in_use"])
     for index, entry in enumerate(in_use):
@@ -146,9 +142,27 @@ def _room_badges(context: DashboardContext, room: Room) -> Iterator[Card]:
         yield entity_badge(entry, state_is(entry.entity_id, STATE_ON), *others)
     for entry in in_use[:1]:
         yield entity_badge(entry, *(state_is(it.entity_id, STATE_OFF) for it in in_use))
-    for entry in context.hub_entities(room.hubs, ["active_port"], *ACTIVE_PORT):
-        visible = state_is_not(entry.entity_id, STATE_UNAVAILABLE, STATE_UNKNOWN, NO_PORT)
-        yield entity_badge(entry, visible)
+    for hub in room.hubs:
+        for entry in context.hub_entities([hub], ["active_port"], *ACTIVE_PORT):
+            yield from _active_port_badges(context, entry, hub.snapshot.hub.fixed_port)
+
+
+def _active_port_badges(
+    context: DashboardContext, entry: er.RegistryEntry, room_system_port: int | None
+) -> Iterator[Card]:
+    """Return a badge for the active port, and one for that of the room system."""
+    hidden = [STATE_UNAVAILABLE, STATE_UNKNOWN, NO_PORT]
+    if room_system_port:
+        port = str(room_system_port)
+        yield entity_badge(
+            entry,
+            state_is(entry.entity_id, port),
+            name=context.room_system,
+            state_content="name",
+            icon=ROOM_SYSTEM_ICON,
+        )
+        hidden.append(port)
+    yield entity_badge(entry, state_is_not(entry.entity_id, *hidden))
 
 
 # Hubs
