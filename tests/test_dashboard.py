@@ -370,24 +370,38 @@ async def test_many_rooms_have_pages_of_their_floors(home: Home, dashboard: Dash
 # One room
 
 
-async def test_room_has_active_port_switches_plugs_and_history(
+def visible_cards(home: Home, cards: list[Config]) -> list[Config]:
+    """Return the cards that are visible in the current states."""
+
+    def is_met(condition: Config) -> bool:
+        state = home.hass.states.get(condition["entity"])
+        assert state is not None
+        if "state" in condition:
+            return bool(state.state == condition["state"])
+        return state.state not in condition["state_not"]
+
+    return [card for card in cards if all(map(is_met, card.get("visibility", ())))]
+
+
+async def test_room_has_occupancy_active_port_buttons_and_history(
     home: Home, dashboard: Dashboard
 ) -> None:
     cards, graphs = await dashboard.cards("room-boardroom")
-    assert headings(cards) == ["Boardroom", "Switch the screen to", "Plugged in"]
-    ports = range(1, 5)
-    tiles = [(card["entity"], card["name"]) for card in cards if card["type"] == "tile"]
-    assert tiles == [
-        (home.entity_id("select", "Boardroom", "active_port"), "Active port"),
-        *((home.entity_id("switch", "Boardroom", f"port_{n}"), f"Port {n}") for n in ports),
-        *(
-            (
-                home.entity_id("binary_sensor", "Boardroom", f"port_{n}_connected"),
-                f"Port {n} connected",
-            )
-            for n in ports
-        ),
+    assert headings(cards) == ["Boardroom", "Switch the screen to"]
+    plugs = [home.entity_id("binary_sensor", "Boardroom", f"port_{n}_connected") for n in (1, 2, 3)]
+    tiles = [
+        (card["entity"], card["name"])
+        for card in visible_cards(home, cards)
+        if card["type"] == "tile"
     ]
+    assert tiles[:5] == [
+        (home.entity_id("binary_sensor", "Boardroom", "in_use"), "Occupancy"),
+        (home.entity_id("select", "Boardroom", "active_port"), "Active port"),
+        (plugs[0], "Room system: Port 1"),
+        (plugs[1], "Port 2"),
+        (plugs[2], "Port 3"),
+    ]
+    assert len(tiles) == 6
     assert not any("features" in card for card in cards)
     assert headings(graphs) == ["Last 24 hours", "Hours in use per day"]
     assert entities(graphs[1]) == {
@@ -396,6 +410,70 @@ async def test_room_has_active_port_switches_plugs_and_history(
     }
     assert entities(graphs[3]) == {home.entity_id("sensor", "Boardroom", "time_in_use")}
     assert graphs[3]["hide_legend"]
+
+
+async def test_port_buttons_show_what_is_plugged_in_and_the_active_port(
+    home: Home, dashboard: Dashboard
+) -> None:
+    cards, _ = await dashboard.cards("room-boardroom")
+    for active, icons in (
+        (1, ["mdi:monitor-share", None, None, None]),
+        (2, ["mdi:video", "mdi:monitor-share", None, None]),
+    ):
+        home.simulator.hub("Boardroom").set_active(active)
+        await home.poll()
+        buttons = [card for card in visible_cards(home, cards) if "icon_tap_action" in card]
+        assert [button.get("icon") for button in buttons] == icons
+        states = [home.hass.states.get(button["entity"]) for button in buttons]
+        assert [state and state.state for state in states] == ["on", "off", "off", "off"]
+
+
+async def test_port_button_without_connected_sensor_shows_the_switch(
+    home: Home, dashboard: Dashboard
+) -> None:
+    for port in (1, 2):
+        key = f"port_{port}_connected"
+        hidden_by = er.RegistryEntryHider.USER
+        update_entity(home, "binary_sensor", "Boardroom", key, hidden_by=hidden_by)
+    cards, _ = await dashboard.cards("room-boardroom")
+    buttons = [card for card in visible_cards(home, cards) if "icon_tap_action" in card]
+    assert [(button["entity"], button["name"]) for button in buttons[:2]] == [
+        (home.entity_id("switch", "Boardroom", "port_1"), "Room system: Port 1"),
+        (home.entity_id("switch", "Boardroom", "port_2"), "Port 2"),
+    ]
+
+
+async def test_active_port_tile_has_icon_of_the_room_system(
+    home: Home, dashboard: Dashboard
+) -> None:
+    cards, _ = await dashboard.cards("room-boardroom")
+    entity_id = home.entity_id("select", "Boardroom", "active_port")
+    for active, icon in ((1, "mdi:video"), (2, None)):
+        home.simulator.hub("Boardroom").set_active(active)
+        await home.poll()
+        [tile] = [card for card in visible_cards(home, cards) if card.get("entity") == entity_id]
+        assert tile.get("icon") == icon
+
+
+async def test_room_follows_room_system_that_is_turned_off(
+    home: Home, dashboard: Dashboard
+) -> None:
+    view = await dashboard.open("room-boardroom")
+    assert view["watch"] == [home.entity_id("binary_sensor", "Boardroom", "room_system")]
+    home.simulator.hub("Boardroom").change_state(mtrmode=False)
+    await home.poll()
+    names = [item.get("name") for item in walk(await dashboard.cards("room-boardroom"))]
+    assert "Port 1" in names
+    assert "Room system: Port 1" not in names
+
+
+async def test_room_with_online_hub_has_no_badge(home: Home, dashboard: Dashboard) -> None:
+    # "Connected" beside "Free" would look like a laptop.
+    cards, _ = await dashboard.cards("room-boardroom")
+    assert visible_cards(home, cards[0]["badges"]) == []
+    cards, _ = await dashboard.cards("room-reception")
+    [badge] = visible_cards(home, cards[0]["badges"])
+    assert badge["text"] == "Offline"
 
 
 async def test_room_with_read_access_has_no_buttons(
@@ -410,7 +488,9 @@ async def test_room_with_read_access_has_no_buttons(
         "binary_sensor",
         "sensor",
     }
-    assert "features" not in cards[1]
+    assert not any("features" in card for card in cards)
+    names = [card["name"] for card in cards if card.get("entity", "").endswith("_connected")]
+    assert names == ["Room system: Port 1 connected", *(f"Port {n} connected" for n in (2, 3, 4))]
 
 
 async def test_room_without_switches_switches_with_select(home: Home, dashboard: Dashboard) -> None:
@@ -420,7 +500,7 @@ async def test_room_without_switches_switches_with_select(home: Home, dashboard:
         )
     cards, _ = await dashboard.cards("room-boardroom")
     assert headings(cards) == ["Boardroom", "Plugged in"]
-    assert cards[1]["features"] == [{"type": "select-options"}]
+    assert cards[2]["features"] == cards[3]["features"] == [{"type": "select-options"}]
     assert "hui-select-options-card-feature" in frontend_elements()
 
 
@@ -451,9 +531,9 @@ async def test_renamed_disabled_and_hidden_entities_are_followed(
     )
     shown = [await dashboard.cards(path) for path in ("rooms", "room-boardroom")]
     assert {disabled, hidden}.isdisjoint(entities(shown))
-    assert ("switch.room_system", "Room system") in [
-        (item["entity"], item["name"]) for item in walk(shown) if item.get("type") == "tile"
-    ]
+    [button, *_] = [item for item in walk(shown) if "icon_tap_action" in item]
+    assert button["name"] == "Room system"
+    assert button["tap_action"]["target"] == {"entity_id": "switch.room_system"}
     assert renamed == "switch.room_system"
 
 
@@ -464,14 +544,15 @@ async def test_port_button_tapped_twice_activates_the_port_and_leaves_it_active(
     hub = home.simulator.hub("Boardroom")
     shown = [await dashboard.cards("room-boardroom")]
     buttons = [item for item in walk(shown) if "icon_tap_action" in item]
-    assert len(buttons) == 4
+    assert len(buttons) == 8
     for button in buttons:
         for action in (button["tap_action"], button["icon_tap_action"]):
             domain, name = action["perform_action"].split(".")
             await home.hass.services.async_call(
                 domain, name, {}, target=action["target"], blocking=True
             )
-            assert home.entity_id("switch", "Boardroom", f"port_{hub.active}") == button["entity"]
+            active = home.entity_id("binary_sensor", "Boardroom", f"port_{hub.active}_connected")
+            assert active == button["entity"]
 
 
 async def test_room_without_enabled_entities_has_only_its_name(
@@ -697,6 +778,9 @@ async def test_dashboard_is_in_language_of_user(
     ]
     problems, firmware, _ = await dashboard.cards("hubs")
     assert [*headings(problems), *headings(firmware)] == [texts["problems"], texts["firmware"]]
+    room_system = read_json(path)["entity"]["binary_sensor"]["room_system"]["name"]
+    names = {item.get("name") for item in walk(await dashboard.cards("room-boardroom"))}
+    assert f"{room_system}: Port 1 connected" in names
 
 
 async def test_unknown_language_gives_english(

@@ -342,9 +342,8 @@ async def test_dashboard_added_from_dialog_opens_room_that_switches_port(browser
     await add_dashboard(browser, "Add dashboard", "Meeting rooms", "Create")
     await browser.page.get_by_role("button", name="Focus room").click()
     await browser.expect_text("Switch the screen to")
-    tile = browser.page.locator("hui-tile-card", has_text=re.compile(r"^\s*Port 3\s*O"))
-    await tile.get_by_role("button").first.press("Enter")
-    await expect(tile).to_contain_text("On")
+    tiles = browser.page.locator("hui-tile-card", has_text=re.compile(r"^\s*Port 3\s*Unplugged"))
+    await tiles.filter(visible=True).get_by_role("button").first.press("Enter")
     active_port = browser.page.locator("hui-tile-card", has_text="Active port")
     await expect(active_port).to_contain_text("Port 3")
     # Home Assistant shows the port before the hub switched.

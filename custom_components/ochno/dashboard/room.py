@@ -3,22 +3,26 @@
 from collections.abc import Iterator
 from typing import Final
 
-from homeassistant.const import Platform
+from homeassistant.const import STATE_ON, Platform
 from homeassistant.helpers import entity_registry as er
 
+from ..operated.models import Hub
 from ..operated.values import MAX_PORTS
 from ..rooms import Room, RoomHub
 from .cards import (
     ACTIVE_PORT,
+    ROOM_SYSTEM_ICON,
     Card,
     DashboardContext,
-    entity_badge,
     entity_name,
     heading,
     navigate,
+    offline_badge,
     overheating_badge,
     room_path,
     section,
+    state_is,
+    state_is_not,
     tile,
     usage_graph,
 )
@@ -47,7 +51,7 @@ def room_view(context: DashboardContext, path: str) -> View:
         graphs += (heading(context.text("hours_per_day")), graph)
     if graphs:
         sections.append(section(*graphs))
-    return View(sections=sections)
+    return View(sections=sections, watch=context.room_system_entities(room.hubs))
 
 
 def _history(context: DashboardContext, hub: RoomHub, room: Room) -> Iterator[Card]:
@@ -65,39 +69,84 @@ def _history(context: DashboardContext, hub: RoomHub, room: Room) -> Iterator[Ca
 
 
 def _hub_section(context: DashboardContext, hub: RoomHub) -> Card:
-    """Return the section of a hub: active port, buttons to switch, what is plugged in."""
-    badges = [*map(entity_badge, context.hub_entities([hub], ("in_use", "connectivity")))]
+    """Return the section of a hub: occupancy, active port, and the ports."""
+    badges = [offline_badge(context, it) for it in context.hub_entities([hub], ["connectivity"])]
     badges += map(overheating_badge, context.hub_entities([hub], ["overheating"]))
     title = heading(hub.name, badges=badges)
     if context.is_admin:
         title["tap_action"] = navigate(f"/config/devices/device/{hub.device.id}")
-    switches = context.hub_entities([hub], [f"port_{port}" for port in _PORTS], Platform.SWITCH)
-    plugs = context.hub_entities([hub], [f"port_{port}_connected" for port in _PORTS])
-    cards = [title]
+    buttons, plugs = _port_cards(context, hub.snapshot.hub)
+    cards = [title, *map(tile, context.hub_entities([hub], ["in_use"]))]
     for entry in context.hub_entities([hub], ["active_port"], *ACTIVE_PORT):
-        card = tile(entry, grid_options={"columns": 12})
         # The hubs of a large account have no switches.
-        if entry.domain == Platform.SELECT and not switches:
-            card["features"] = [{"type": "select-options"}]
-        cards.append(card)
-    if switches:
-        cards.append(_subtitle(context, "switch_to"))
-        cards += map(_port_button, switches)
+        has_menu = entry.domain == Platform.SELECT and not buttons
+        cards += _active_port_tiles(entry, hub.snapshot.hub.fixed_port, has_menu=has_menu)
+    if buttons:
+        cards += (_subtitle(context, "switch_to"), *buttons)
     if plugs:
-        cards.append(_subtitle(context, "plugged_in"))
-        cards += map(tile, plugs)
+        cards += (_subtitle(context, "plugged_in"), *plugs)
     return section(*cards)
 
 
-def _port_button(entry: er.RegistryEntry) -> Card:
-    """Return a button that activates a port. A tap on the active port changes nothing."""
+def _active_port_tiles(
+    entry: er.RegistryEntry, room_system_port: int | None, *, has_menu: bool
+) -> Iterator[Card]:
+    """Return a tile for the active port, and one with an icon for that of the room system."""
+    name = entity_name(entry)
+    config: Card = {}
+    if has_menu:
+        config = {"features": [{"type": "select-options"}], "grid_options": {"columns": 12}}
+    if room_system_port:
+        port = str(room_system_port)
+        visibility = [state_is(entry.entity_id, port)]
+        yield tile(entry, name, icon=ROOM_SYSTEM_ICON, visibility=visibility, **config)
+        config["visibility"] = [state_is_not(entry.entity_id, port)]
+    yield tile(entry, name, **config)
+
+
+def _port_cards(context: DashboardContext, hub: Hub) -> tuple[list[Card], list[Card]]:
+    """Return the buttons to switch, and what is plugged in to ports without a button."""
+    buttons: list[Card] = []
+    plugs: list[Card] = []
+    for port in _PORTS:
+        switch = context.entity(hub.id, f"port_{port}", Platform.SWITCH)
+        plug = context.entity(hub.id, f"port_{port}_connected", Platform.BINARY_SENSOR)
+        if (entry := switch or plug) is None:
+            continue
+        name, config = entity_name(entry), dict[str, object]()
+        if port == hub.fixed_port:
+            # A name that the user chose stays as it is.
+            name = entry.name or f"{context.room_system}: {name}"
+            config = {"icon": ROOM_SYSTEM_ICON, "grid_options": {"columns": 12}}
+        if switch:
+            buttons += _port_buttons(switch, plug, name, config)
+        else:
+            plugs.append(tile(entry, name, **config))
+    return buttons, plugs
+
+
+def _port_buttons(
+    switch: er.RegistryEntry, plug: er.RegistryEntry | None, name: str, config: Card
+) -> Iterator[Card]:
+    """Return a button that activates a port, as two tiles of which one is visible.
+
+    They show whether something is plugged in to the port, because the screen is black otherwise.
+    One has the icon of the active port. A tap on the active port changes nothing.
+    """
     turn_on = {
         "action": "perform-action",
         "perform_action": "switch.turn_on",
-        "target": {"entity_id": entry.entity_id},
+        "target": {"entity_id": switch.entity_id},
     }
     # By default, a tap on the icon of a switch toggles it, which would blank the screen.
-    return tile(entry, tap_action=turn_on, icon_tap_action=turn_on)
+    config = {**config, "tap_action": turn_on, "icon_tap_action": turn_on}
+    if plug is None:
+        yield tile(switch, name, **config)
+        return
+    active = {"icon": "mdi:monitor-share", "visibility": [state_is(switch.entity_id, STATE_ON)]}
+    yield tile(plug, name, **{**config, **active})
+    inactive = {"color": "primary", "visibility": [state_is_not(switch.entity_id, STATE_ON)]}
+    yield tile(plug, name, **{**config, **inactive})
 
 
 def _subtitle(context: DashboardContext, key: str) -> Card:
