@@ -411,6 +411,22 @@ async def test_automation_editor_offers_triggers_for_hub(
     }
 
 
+async def test_automation_editor_offers_account_only_for_active_port(
+    home: Home, hass_ws_client: WebSocketGenerator
+) -> None:
+    # docs/automations.md says so. The editor compares the entities of the device with a filter.
+    await home.link_account()
+    await create_automation(home, "room_free", {"area_id": "x"})
+    hub = home.device(FOCUS)
+    assert hub is not None
+    client = await hass_ws_client(home.hass)
+    for kind, offered in (("triggers", "active_port_changed"), ("conditions", "port_active")):
+        target = {"device_id": hub.via_device_id}
+        await client.send_json_auto_id({"type": f"get_{kind}_for_target", "target": target})
+        names = (await client.receive_json())["result"]
+        assert [name for name in names if name.startswith("ochno")] == [f"ochno.{offered}"]
+
+
 @pytest.mark.parametrize(
     ("trigger", "target", "options", "error"),
     [
