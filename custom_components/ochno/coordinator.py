@@ -40,8 +40,8 @@ from .spaces import SpaceNames
 
 POLL_INTERVAL: Final = timedelta(seconds=30)
 
-# Called with a hub that a poll, a single request or a delivery reported, and with its request
-# number.
+# Called with a hub that a poll, a single request or a delivery reported, and with the number of the
+# request.
 type ReportListener = Callable[[Hub, int], None]
 
 
@@ -99,7 +99,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         """Fetch all hubs: one request, unless the list comes without the state of the hubs."""
         self.changed, self.changed_by_poll = set(), set()
         request = self._begin_request()
-        # Also with instant updates, whose longer interval would delay the recovery.
+        # The longer polling interval of instant updates would delay the recovery.
         retry_after = POLL_INTERVAL.total_seconds()
         try:
             # Send no ETag once an hour, because the vendor does not document what it covers.
@@ -110,7 +110,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
                 await self._spaces.async_update(hubs.values())
         except OAuth2TokenRequestReauthError as err:
             async_start_reauth(self.hass, self.config_entry)
-            # For the first error, Home Assistant would not mark the entities unavailable.
+            # For the original error, Home Assistant does not call the listeners.
             raise ConfigEntryAuthFailed(
                 translation_domain=DOMAIN, translation_key="unauthorized"
             ) from err
@@ -236,7 +236,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
 
     @callback
     def async_set_report_listener(self, hub_id: str, listener: ReportListener | None) -> None:
-        """Set the listener to all reports of a hub, also those that change nothing."""
+        """Set the listener for all reports of a hub, also for reports that change nothing."""
         if listener is None:
             self._report_listeners.pop(hub_id, None)
         else:
@@ -245,7 +245,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
     @callback
     @override
     def async_update_listeners(self) -> None:
-        """Call the listeners of the changed hubs, then those of the account."""
+        """Call the listeners of the changed hubs, then the listeners of the account."""
         if self.last_update_success != self._notified_update_success:
             self._notified_update_success = self.last_update_success
             self.changed = self.changed | self.data.keys()
@@ -259,7 +259,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
 
     @callback
     def async_update_hub_listeners(self, *hub_ids: str) -> None:
-        """Call the listeners of these hubs, if any, then those of the account."""
+        """Call the listeners of these hubs, if any, then the listeners of the account."""
         # A listener may call this method while an update is in progress. Restore its changes.
         outer = self.changed, self.changed_by_poll
         self.changed, self.changed_by_poll = set(hub_ids), set()

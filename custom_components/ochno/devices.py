@@ -123,7 +123,7 @@ class OchnoDevices:
         self._entry = entry
         registry = dr.async_get(hass)
         identifiers = {(DOMAIN, account_identifier(entry))}
-        # Versions before 0.1.0 used another identifier.
+        # Migrate the identifier from before 0.1.0.
         before = (DOMAIN, f"account_{entry.unique_id} ")
         if device := registry.async_get_device_by_identifier(before, entry.entry_id):
             registry.async_update_device(device.id, new_identifiers=identifiers)
@@ -152,7 +152,7 @@ class OchnoDevices:
 
     @callback
     def names(self, hub_ids: Iterable[str]) -> list[str]:
-        """Return the names of these hubs, sorted. The user can give a device another name."""
+        """Return the sorted names of these hubs. A name that the user chose has priority."""
         registry = dr.async_get(self._hass)
         devices = [
             registry.async_get_device_by_identifier((DOMAIN, hub_id), self._entry.entry_id)
@@ -163,7 +163,7 @@ class OchnoDevices:
 
     @callback
     def async_listen(self, on_disabled_changed: CALLBACK_TYPE) -> CALLBACK_TYPE:
-        """Follow what the user changes, and call the callback when `disabled` changes."""
+        """Listen to changes of the devices, and call the callback when `disabled` changes."""
 
         @callback
         def handle_update(event: Event[dr.EventDeviceRegistryUpdatedData]) -> None:

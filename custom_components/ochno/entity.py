@@ -78,7 +78,7 @@ class OchnoHubEntity(CoordinatorEntity[OchnoCoordinator]):
     def _handle_coordinator_update(self) -> None:
         if self._hub_id in self.coordinator.devices.hub_ids:
             if self.entity_description.access is Access.CONTROL:
-                # All of them show the active port. It changes by a command, or by someone else.
+                # These entities show the active port. A command or a person in the room changes it.
                 self.async_set_context(self._control.context(self._hub_id) or Context())
             super()._handle_coordinator_update()
         else:

@@ -1,4 +1,4 @@
-"""Cards of the generated dashboard, and what they are computed from."""
+"""Cards of the generated dashboard, and the data for them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ ROOM_SYSTEM_ICON: Final = "mdi:video"
 
 @dataclass(frozen=True, kw_only=True)
 class DashboardContext:
-    """What the dashboard of one user is computed from.
+    """Data for the dashboard of one user.
 
     `texts` are the translations in the language of the user. `rooms` are the rooms that the options
     of the dashboard select. An administrator can open the pages of devices.
@@ -62,7 +62,7 @@ class DashboardContext:
         return [entry for entry in entries if entry]
 
     def room_system_entities(self, hubs: Iterable[RoomHub]) -> list[str]:
-        """Return the entities that tell which port is that of the room system."""
+        """Return the entities that show which port belongs to the room system."""
         hubs = tuple(hubs)
         entries = self.hub_entities(hubs, ["room_system"])
         entries += self.hub_entities(hubs, ["room_system_port"], Platform.SENSOR)

@@ -55,7 +55,7 @@ def room_view(context: DashboardContext, path: str) -> View:
 
 
 def _history(context: DashboardContext, hub: RoomHub, room: Room) -> Iterator[Card]:
-    """Return a graph of what the hub reported, with a heading."""
+    """Return the history graph of a hub, with a heading."""
     entries = context.hub_entities([hub], ["in_use"])
     entries += context.hub_entities([hub], ["active_port"], *ACTIVE_PORT)
     if entries:
@@ -78,7 +78,7 @@ def _hub_section(context: DashboardContext, hub: RoomHub) -> Card:
     buttons, plugs = _port_cards(context, hub.snapshot.hub)
     cards = [title, *map(tile, context.hub_entities([hub], ["in_use"]))]
     for entry in context.hub_entities([hub], ["active_port"], *ACTIVE_PORT):
-        # The hubs of a large account have no switches.
+        # In a large account, the switches are disabled by default.
         has_menu = entry.domain == Platform.SELECT and not buttons
         cards += _active_port_tiles(entry, hub.snapshot.hub.fixed_port, has_menu=has_menu)
     if buttons:
@@ -91,7 +91,7 @@ def _hub_section(context: DashboardContext, hub: RoomHub) -> Card:
 def _active_port_tiles(
     entry: er.RegistryEntry, room_system_port: int | None, *, has_menu: bool
 ) -> Iterator[Card]:
-    """Return a tile for the active port, and one with an icon for that of the room system."""
+    """Return a tile for the active port, and one for the active port of the room system."""
     name = entity_name(entry)
     config: Card = {}
     if has_menu:
@@ -130,8 +130,8 @@ def _port_buttons(
 ) -> Iterator[Card]:
     """Return a button that activates a port, as two tiles of which one is visible.
 
-    They show whether something is plugged in to the port, because the screen is black otherwise.
-    One has the icon of the active port. A tap on the active port changes nothing.
+    The tiles show whether something is plugged in, because the screen of an empty port is black.
+    The tile of the active port has its own icon. A tap on the active port changes nothing.
     """
     turn_on = {
         "action": "perform-action",

@@ -25,7 +25,7 @@ from .cards import (
 from .views import View, floors, message
 
 DAYS: Final = 7
-# Rooms in one graph; more bars cannot be told apart.
+# Rooms in one graph. More bars would be hard to read.
 MAX_BARS: Final = 10
 MAX_BUSIEST: Final = 10
 MAX_UNUSED: Final = 100
@@ -103,7 +103,7 @@ def _duration(hours: float) -> str:
 
 
 async def _async_hours(hass: HomeAssistant, entity_ids: set[str]) -> list[tuple[str, float]]:
-    """Return the hours in use today and on the days before, ascending.
+    """Return the hours in use of the last days, today included, in ascending order.
 
     An entity without statistics is not in the list.
     """

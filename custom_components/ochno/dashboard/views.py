@@ -115,7 +115,7 @@ def _has_no_problem(room: Room) -> bool:
 
 
 def _watched(context: DashboardContext, rooms: Iterable[Room]) -> list[str]:
-    """Return the entities that tell whether a room has a problem."""
+    """Return the entities that show whether a room has a problem."""
     hubs = (hub for room in rooms for hub in room.hubs)
     entries = context.hub_entities(hubs, ("connectivity", "overheating"))
     return [entry.entity_id for entry in entries]
@@ -150,7 +150,7 @@ def _room_badges(context: DashboardContext, room: Room) -> Iterator[Card]:
 def _active_port_badges(
     context: DashboardContext, entry: er.RegistryEntry, room_system_port: int | None
 ) -> Iterator[Card]:
-    """Return a badge for the active port, and one for that of the room system."""
+    """Return a badge for the active port, and one for the active port of the room system."""
     hidden = [STATE_UNAVAILABLE, STATE_UNKNOWN, NO_PORT]
     if room_system_port:
         port = str(room_system_port)

@@ -1,4 +1,4 @@
-"""Limits of the requests of one account."""
+"""Rate limit and concurrency limit for the requests of one account."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,24 +9,25 @@ from typing import Final
 from .errors import OperatedRateLimitError
 from .requests import RequestCounts
 
-# Seconds that the server can demand at most. A longer time is more likely an error.
+# Maximum of Retry-After, in seconds. A longer time is more likely an error.
 MAX_RETRY_AFTER: Final = 3600
-# The vendor documents no limit. Ten requests a second is a common one. The maximum per minute and
-# the requests in a row stay below it in any second: 6 + 3.
+# The vendor documents no limit. Ten requests a second is a common limit. With these values, any
+# second has at most nine requests: six at the even rate, and a burst of three.
 REQUESTS_PER_MINUTE: Final = 360
 _REQUESTS_IN_A_ROW: Final = 3
 _REQUEST_INTERVAL: Final = 60 / REQUESTS_PER_MINUTE
-# Seconds without a request after the server refused one. Then its count of the last second is zero.
+# Seconds without a request after the server refused one. A server that counts the requests of the
+# last second then counts none.
 _PAUSE: Final = 1
 _MAX_CONCURRENT: Final = 4
-# Commands leave one of the concurrent requests to reads, and reads leave one to commands.
+# Commands leave one of the concurrent requests for reads, and reads leave one for commands.
 _MAX_CONCURRENT_OF_A_KIND: Final = _MAX_CONCURRENT - 1
 
 
 class RequestBudget:
-    """The server's demand to wait (Retry-After), and the limits of concurrent requests and of rate.
+    """Limits for the requests of one account: rate, concurrent requests, and Retry-After.
 
-    `requests` counts what was sent.
+    `requests` counts the sent requests.
     """
 
     def __init__(self) -> None:
@@ -45,7 +46,7 @@ class RequestBudget:
         self._not_before = max(self._not_before, not_before)
 
     def pause(self) -> None:
-        """Send nothing for a second: the server refused a request and did not say how long."""
+        """Send nothing for a second, because the server refused a request without Retry-After."""
         even = time.monotonic() + _PAUSE + (_REQUESTS_IN_A_ROW - 1) * _REQUEST_INTERVAL
         self._next_request = max(self._next_request, even)
 
@@ -64,7 +65,7 @@ class RequestBudget:
             yield
 
     async def _wait_for_rate(self) -> None:
-        # One after another: after a block of the event loop, all that waited would be sent at once.
+        # Without the lock, all waiting requests would be sent at once after the event loop blocked.
         async with self._rate:
             earliest = self._next_request - (_REQUESTS_IN_A_ROW - 1) * _REQUEST_INTERVAL
             await asyncio.sleep(max(0, earliest - time.monotonic()))

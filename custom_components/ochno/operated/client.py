@@ -28,8 +28,8 @@ from .transport import TokenSource, Transport
 from .types import JSON
 from .values import decode, identifier, unwrapped_object
 
-# Requests wait for each other in order. With more at a time, one that confirms a command would wait
-# for those of all hubs.
+# Waiting requests are sent in order. If more of these waited at a time, a request that confirms a
+# command would have to wait for all of them.
 _MAX_CONCURRENT_DETAILS: Final = 2
 
 
@@ -143,7 +143,7 @@ class OperatedClient:
         """Request another active port, 0 for none. Requires the scope `hubs:write`.
 
         `port` is a number from 0 to the number of ports. The cloud applies the change some time
-        after the response. `on_start` is called when the limits of the requests allow this one.
+        after the response. `on_start` is called when the request budget allows the request.
         """
         json: JSON = {"activeport": port}
         await self.transport.request("PUT", f"{hub_path(hub_id)}/state", json, on_start=on_start)

@@ -269,7 +269,7 @@ def _part(hub: Fields, data: Fields, name: str) -> Fields:
 
 
 def _overheating(otp: JSON) -> bool | None:
-    """Read `otp`, the over-temperature protection. Of its words, only `normal` is documented."""
+    """Read `otp`, the over-temperature protection. Of its words, only `normal` is known."""
     if isinstance(otp, str):
         word = otp.strip().lower()
         return word not in ("normal", "0", "false", "off") if word else None

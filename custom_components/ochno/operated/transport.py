@@ -1,8 +1,10 @@
 """HTTP requests to Ochno Operated: token, limits and errors.
 
-A request is repeated once in three cases: if the server rejects the access token (401), with a new
-token; if it refuses the request (429) without a time to wait, a second later; and a GET if the
-connection was closed before the response.
+A request is repeated once in each of these cases:
+
+- The server rejects the access token (401). The repeated request has a new token.
+- The server refuses the request (429) without Retry-After. It is repeated a second later.
+- The connection is closed before the response to a GET.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -141,7 +143,7 @@ class Transport:
 async def _limit_retry(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Middleware that leaves aiohttp's retry to GET.
+    """Middleware that limits aiohttp's retry to GET.
 
     The server may have closed an idle connection. aiohttp would also repeat PUT and DELETE.
     """
