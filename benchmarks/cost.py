@@ -70,7 +70,7 @@ class Scenario:
 
 @dataclass(kw_only=True)
 class Result:
-    """The values of a probe and of its baseline, in seconds, in the order of the repetitions."""
+    """Values of a probe and of its baseline, in seconds, in the order of the repetitions."""
 
     values: list[float] = field(default_factory=list)
     baseline: list[float] = field(default_factory=list)
@@ -170,7 +170,7 @@ SCENARIOS = (
 
 
 class Homes:
-    """The running homes. They start when they are needed."""
+    """The running homes. They start when a scenario needs them."""
 
     def __init__(self, environment: Environment, stack: AsyncExitStack) -> None:
         self._environment = environment
@@ -219,7 +219,7 @@ class Homes:
             if scenario.before:
                 await home.run(scenario.before)
         for probe in scenario.probes:
-            # The first time fills caches.
+            # The first run fills caches, so it does not count.
             await self.measure(probe, scenario.changed)
         result = Result()
         for number in range(scenario.repetitions):
@@ -262,7 +262,7 @@ def _diagram_probes() -> Iterator[tuple[Probe, int]]:
 
 
 async def measure_cost(environment: Environment, *, quick: bool) -> None:
-    """Measure the scenarios and print a table. `quick` measures only those with 1,000 hubs."""
+    """Measure the scenarios and print a table. `quick`: only the scenarios with 1,000 hubs."""
     scenarios = [
         replace(scenario, repetitions=scenario.repetitions // 2) if quick else scenario
         for scenario in SCENARIOS
@@ -275,7 +275,7 @@ async def measure_cost(environment: Environment, *, quick: bool) -> None:
     rows = []
     async with AsyncExitStack() as stack:
         homes = Homes(environment, stack)
-        # Those of most scenarios.
+        # Most scenarios use these homes.
         await homes.start((pattern, HUBS_OF_GOALS) for pattern in PATTERNS)
         for scenario in scenarios:
             say(scenario.name)

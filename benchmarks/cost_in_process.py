@@ -134,7 +134,7 @@ class Measurements:
     def check(self) -> None:
         """Stop the polling, and check that all hubs are there."""
         self.coordinator.update_interval = None
-        self.coordinator._unschedule_refresh()  # noqa: SLF001 - a poll would disturb the others
+        self.coordinator._unschedule_refresh()  # noqa: SLF001 - a poll would disturb the measurement
         if len(self.coordinator.data) != len(self.hubs):
             raise CommandError("Home Assistant does not have all hubs of the simulator.")
 
@@ -204,11 +204,11 @@ class Measurements:
         return longest
 
     async def dashboard(self) -> float:
-        """Measure the slowest command of the dashboard, with its client in this process."""
+        """Measure the slowest command of the dashboard, including the client in this process."""
         if self.frontend is None:
             raise CommandError("The dashboard needs the first start of Home Assistant.")
         command = partial(self.frontend.command, language="en")
-        # The server has closed a connection that was not read since the last action.
+        # The server closes a connection that is not read between two actions.
         async with self.frontend.connect():
             views = (await command("ochno/dashboard", config={}))["views"]
             actions = [partial(command, "ochno/dashboard", config={})]
@@ -268,7 +268,7 @@ class Measurements:
         await self.hass.async_block_till_done()
 
     async def automations(self) -> float:
-        """Measure one automation after a laptop was plugged in."""
+        """Measure the CPU seconds per automation when a laptop is plugged in."""
         with_automations = await self._plug_in("turn_on")
         triggered = [
             state
@@ -334,7 +334,7 @@ class Measurements:
         return sizes
 
     async def growth_in_month(self) -> float:
-        """Return the bytes per hub that the integration has more after a month of changes.
+        """Return the additional bytes per hub of the integration after a month of changes.
 
         Every hour, each hub has another active port.
         """
@@ -350,7 +350,7 @@ class Measurements:
         return sizes[1] - sizes[0]
 
     async def peak(self, of: str) -> float:
-        """Return the highest memory that an action needs in addition, in MiB."""
+        """Return the highest additional memory that an action needs, in MiB."""
         await self.hass.async_block_till_done()
         gc.collect()
         tracemalloc.start()
@@ -378,8 +378,8 @@ class Measurements:
         return sum(sizes) / len(self.hubs)
 
 
-async def obey(measurements: Measurements) -> None:
-    """Run the actions that the input names, until it ends."""
+async def run_actions(measurements: Measurements) -> None:
+    """Run the actions that the input names, until the input ends."""
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
@@ -409,12 +409,12 @@ async def run(environment: Environment, pattern: str, *, linked: bool) -> None:
             if linked:
                 measurements.check()
                 print(json.dumps(seconds), flush=True)
-                await obey(measurements)
+                await run_actions(measurements)
             else:
                 async with open_frontend(session, environment) as frontend:
                     await measurements.link_account(frontend)
                     print(json.dumps(seconds), flush=True)
-                    await obey(measurements)
+                    await run_actions(measurements)
     finally:
         await hass.async_stop()
 

@@ -32,7 +32,7 @@ STARTUP_TIMEOUT = 90
 
 @dataclass
 class Refresh:
-    """One token refresh; `responded` and `killed` are times, or None if that did not happen."""
+    """One token refresh; `responded` and `killed` are times; None if the event did not happen."""
 
     token: str
     refused: bool = False
@@ -91,7 +91,7 @@ class RefreshRecorder:
 async def wait_until_loaded(
     environment: Environment, frontend: Frontend, process: asyncio.subprocess.Process
 ) -> str:
-    """Wait until the start ends, and return `loaded` or the state in which the entry is instead."""
+    """Wait until the entry is loaded; return `loaded`, or its last state if it is not loaded."""
     state = "no response"
     end = time.monotonic() + STARTUP_TIMEOUT
     while time.monotonic() < end:
@@ -157,7 +157,7 @@ class CrashBenchmark:
             await self.kill(process, "while it ran")
 
     async def check_recovery(self, process: asyncio.subprocess.Process) -> None:
-        """Record a failure if the integration does not work again, and relink the account then."""
+        """If the integration does not work again, record a failure and relink the account."""
         await self.environment.wait_until_ready(self.session, process)
         state = await wait_until_loaded(self.environment, self.frontend, process)
         reason = self.recorder.refusal_reason()

@@ -1,4 +1,4 @@
-"""Tests of the rate of requests, with real time."""
+"""Tests of the rate limit for requests, with real time."""
 
 import asyncio
 from unittest.mock import patch
@@ -21,11 +21,11 @@ def freezer() -> None:
 
 @pytest.fixture
 def _unlimited_request_rate() -> None:
-    """Keep the maximum."""
+    """Override the fixture that removes the rate limit."""
 
 
 async def link_account_with_hubs(home: Home, hubs: int) -> None:
-    """Link an account with a number of hubs and access to control."""
+    """Link an account with a number of hubs and the access *Read and control*."""
     home.simulator.database.hubs.clear()
     for number in range(hubs):
         home.simulator.database.add_hub(f"Hub {number}")
@@ -34,7 +34,7 @@ async def link_account_with_hubs(home: Home, hubs: int) -> None:
 
 
 def allow_ten_requests_per_second(home: Home) -> None:
-    """Let the simulator respond to the requests beyond with 429."""
+    """Let the simulator respond with 429 to more than ten requests in a second."""
     home.simulator.add_fault("*", "/*", Fault.rate_limit(10), times=None)
 
 
@@ -65,7 +65,7 @@ async def test_many_hubs_switched_by_one_action_all_succeed(
     home.simulator.settings.list_state = list_has_states
     await link_account_with_hubs(home, hubs)
     allow_ten_requests_per_second(home)
-    # The last commands wait for longer than this.
+    # The last commands wait longer than this before they are sent.
     with patch("custom_components.ochno.control.COMMAND_TIMEOUT", COMMAND_TIMEOUT):
         await switch_all_hubs_to_port_2(home)
     assert all(hub.active == 2 for hub in home.simulator.database.hubs.values())

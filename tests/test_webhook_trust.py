@@ -103,10 +103,10 @@ async def test_delivery_without_token_is_dropped_after_delivery_with_token(
     assert home.simulator.requests == []
 
 
-async def test_wrong_or_empty_token_is_not_believed_while_token_is_unknown(
+async def test_delivery_with_wrong_or_empty_token_changes_no_state_while_token_is_unknown(
     home: Home, hub: SimHub, hass: HomeAssistant
 ) -> None:
-    # The subscription cannot be deleted, so it is left over, as after a crash.
+    # The subscription cannot be deleted, so it still exists after the reload, as after a crash.
     home.simulator.add_fault("DELETE", f"{SUBSCRIPTIONS_PATH}*", Fault.status(500), times=None)
     await hass.config_entries.async_reload(home.entry.entry_id)
     await home.wait_until_idle()
