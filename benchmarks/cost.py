@@ -291,22 +291,12 @@ async def measure_cost(environment: Environment, *, quick: bool) -> None:
         say(f"{await home.run('entities')} entities")
         requests = await home.run("requests_per_poll")
         database_rows = await home.run("rows_of_polls")
-        stock = await homes.get(("stock", HUBS_OF_GOALS))
-        (own, listeners), (_, core) = await asyncio.gather(home.run("memory"), stock.run("memory"))
         rows += [
             f"| requests per poll | 1 | {requests:.3g} | | |",
             f"| database rows written without a change | 0 | {database_rows} | | |",
-            f"| bytes per hub, without the listeners of Home Assistant | ≤ 4096 "
-            f"| {own + listeners - core:.0f} | | |",
         ]
         if not quick:
-            for action in PEAKS:
-                await home.run("press", count=1)
-                peak = await home.run("peak", of=action)
-                rows.append(f"| highest additional memory: {action}, MiB | | {peak:.1f} | | |")
-            small_home = await homes.get(("ours", HUBS_OF_MONTH))
-            growth = await small_home.run("growth_in_month")
-            rows.append(f"| bytes per hub more after a month | ≤ 1024 | {growth:.0f} | | |")
+            rows += await _memory_rows(homes)
             times = [
                 (probe.pattern, probe.hubs, changed, await _median(homes, probe, changed))
                 for probe, changed in _diagram_probes()
@@ -316,6 +306,25 @@ async def measure_cost(environment: Environment, *, quick: bool) -> None:
         rows += await homes.rows(it for it in scenarios if it.probe.action == RESTART)
     say("\n| scenario | goal | median | middle half | ms |\n| --- | --- | --- | --- | --- |")
     say("\n".join(rows))
+
+
+async def _memory_rows(homes: Homes) -> list[str]:
+    """Measure the memory; return rows of the table."""
+    home = await homes.get(("ours", HUBS_OF_GOALS))
+    stock = await homes.get(("stock", HUBS_OF_GOALS))
+    (own, listeners), (_, core) = await asyncio.gather(home.run("memory"), stock.run("memory"))
+    rows = [
+        f"| bytes per hub, without the listeners of Home Assistant | ≤ 4096 "
+        f"| {own + listeners - core:.0f} | | |"
+    ]
+    for action in PEAKS:
+        await home.run("press", count=1)
+        peak = await home.run("peak", of=action)
+        rows.append(f"| highest additional memory: {action}, MiB | | {peak:.1f} | | |")
+    small_home = await homes.get(("ours", HUBS_OF_MONTH))
+    growth = await small_home.run("growth_in_month")
+    rows.append(f"| bytes per hub more after a month | ≤ 1024 | {growth:.0f} | | |")
+    return rows
 
 
 async def _median(homes: Homes, probe: Probe, changed: int) -> float:

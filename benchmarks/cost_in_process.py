@@ -44,8 +44,8 @@ LIST_PATH = "/api/hubs/v1"
 AUTOMATIONS = 100
 FLOORS = 10
 POLLS = 15
-HOURS_PER_DAY = 24
-HOURS_PER_MONTH = 30 * HOURS_PER_DAY
+CHANGES_PER_DAY = 8
+CHANGES_PER_MONTH = 30 * CHANGES_PER_DAY
 # Files whose memory grows with the hubs. Entities are not included: both patterns have the same.
 OWN_FILES = (
     "operated/",
@@ -336,15 +336,15 @@ class Measurements:
     async def growth_in_month(self) -> float:
         """Return the additional bytes per hub of the integration after a month of changes.
 
-        Every hour, each hub has another active port.
+        Eight times a day, each hub has another active port.
         """
         await self._trace_setup()
         sizes = []
-        for hour in range(HOURS_PER_MONTH):
+        for change in range(CHANGES_PER_MONTH):
             await self.press(len(self.hubs))
             await self.poll_account()
             await self.hass.async_block_till_done()
-            if hour in (HOURS_PER_DAY, HOURS_PER_MONTH - 1):
+            if change in (CHANGES_PER_DAY, CHANGES_PER_MONTH - 1):
                 sizes.append(self._traced_per_hub("custom_components/ochno/"))
         tracemalloc.stop()
         return sizes[1] - sizes[0]
