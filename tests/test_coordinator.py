@@ -359,7 +359,10 @@ async def test_revoked_access_makes_hubs_unavailable_and_starts_reauth(
     else:
         await home.hass.config_entries.async_reload(entry.entry_id)
         assert entry.state is ConfigEntryState.SETUP_ERROR
-        assert entry.reason == "Ochno Operated no longer accepts the sign-in"
+        assert entry.reason == (
+            "Ochno Operated no longer accepts the sign-in. "
+            "Sign in again when Home Assistant asks you to"
+        )
         await home.wait_until_idle()
     assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
     assert home.flow_sources == ["reauth"]

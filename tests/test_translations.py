@@ -378,7 +378,9 @@ async def test_home_assistant_in_swedish_shows_swedish_texts(home: Home) -> None
     section = f"component.{DOMAIN}"
     assert swedish[f"{section}.entity.binary_sensor.in_use.state.off"] == "Ledigt"
     assert swedish[f"{section}.entity.sensor.active_port.state.4"] == "Port 4"
-    assert swedish[f"{section}.exceptions.unknown_port.message"] == "{hub} har ingen port {port}."
+    assert swedish[f"{section}.exceptions.unknown_port.message"] == (
+        "{hub} har ingen port {port}. Välj en av hubbens portar."
+    )
 
 
 @pytest.mark.parametrize(("kind", "keys"), AUTOMATION_KEYS)

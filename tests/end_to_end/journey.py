@@ -399,7 +399,10 @@ async def test_reauth_flow_access_revoked_restores_updates(browser: Browser) -> 
     await open_device(browser, "Focus room")
     await browser.page.request.post(f"{browser.environment.simulator_url}/simulator/revoke")
     await browser.entity_switch("Port 3").press("Space")
-    await browser.expect_text("Ochno Operated no longer accepts the sign-in.")
+    await browser.expect_text(
+        "Ochno Operated no longer accepts the sign-in. "
+        "Sign in again when Home Assistant asks you to."
+    )
     await open_integration(browser)
     await browser.click_button("Reconfigure")
     await browser.expect_text("no longer accepts the sign-in for Example Organisation")
