@@ -542,7 +542,8 @@ async def test_reauth_with_temporary_account_error_aborts_with_cannot_connect(
 ) -> None:
     await home.link_account()
     step = await home.submit_form(await home.revoke_access())
-    home.simulator.add_fault("GET", ACCOUNTS_PATH, empty_response(status))
+    # A request that is refused with 429 is sent once more.
+    home.simulator.add_fault("GET", ACCOUNTS_PATH, empty_response(status), times=2)
     assert (await home.sign_in(step))["reason"] == "cannot_connect"
 
 
