@@ -18,7 +18,9 @@ def main() -> None:
     """Draw the CPU time of a poll by number of hubs and by number of changed hubs."""
     results = json.loads((ROOT / ".demo" / "cost.json").read_text())
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "ochno", "font.size": 9})
-    figure, (by_hubs, by_changed) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    figure, (by_hubs, by_changed) = plt.subplots(
+        1, 2, figsize=(9, 3.6), sharey=True, layout="constrained"
+    )
     for pattern, label in LABELS.items():
         times = {
             (hubs, changed): seconds * 1000
