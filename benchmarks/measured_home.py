@@ -33,6 +33,7 @@ class MeasuredHome:
         session = await self._stack.enter_async_context(aiohttp.ClientSession())
         await self._stack.enter_async_context(self._environment.run_simulator(session, self.hubs))
         await self._start_process()
+        self._stack.push_async_callback(self._stop_process)
 
     async def restart(self) -> float:
         """Restart Home Assistant, and return the CPU seconds of its start."""
@@ -41,7 +42,6 @@ class MeasuredHome:
 
     async def stop(self) -> None:
         """Stop both processes."""
-        await self._stop_process()
         await self._stack.aclose()
 
     async def run(self, action: str, **arguments: object) -> Any:

@@ -5,6 +5,7 @@ from unittest.mock import patch
 
 import pytest
 
+from custom_components.ochno.const import PushState
 from homeassistant.exceptions import HomeAssistantError
 
 from .home import HUBS_PATH, Home
@@ -113,3 +114,22 @@ async def test_command_refused_twice_raises_error(home: Home) -> None:
     with pytest.raises(HomeAssistantError, match="does not accept more requests"):
         await home.call_action("select", "select_option", "Hub 0", "active_port", option="2")
     assert home.count_requests(f"{HUBS_PATH}/{home.simulator.hub('Hub 0').id}/state", "PUT") == 2
+
+
+async def test_refused_command_that_is_confirmed_before_it_is_sent_again_succeeds(
+    home: Home,
+) -> None:
+    await home.set_external_url()
+    await link_account_with_hubs(home, 1)
+    await home.wait_until(lambda: home.entry.runtime_data.push.state is PushState.ACTIVE)
+    hub = home.simulator.hub("Hub 0")
+    home.simulator.add_fault("PUT", f"{HUBS_PATH}/*", Fault.status(429))
+    path = f"{HUBS_PATH}/{hub.id}/state"
+    command = asyncio.create_task(
+        home.call_action("select", "select_option", "Hub 0", "active_port", option="2")
+    )
+    await home.wait_until(lambda: home.count_requests(path, "PUT"))
+    hub.press(2)
+    await command
+    assert home.count_requests(path, "PUT") == 2
+    assert home.state("select", "Hub 0", "active_port") == "2"

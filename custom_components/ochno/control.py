@@ -237,7 +237,7 @@ class OchnoControl:
         async with asyncio.timeout(None) as timeout, self._unconfirmed:
 
             def handle_start() -> None:
-                if command.done.is_set():
+                if command.contradicted:
                     raise command_superseded(hub, command.port)
                 command.sent_after = self._coordinator.last_request
                 timeout.reschedule(self._hass.loop.time() + COMMAND_TIMEOUT)

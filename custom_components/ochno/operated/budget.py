@@ -46,7 +46,7 @@ class RequestBudget:
         self._not_before = max(self._not_before, not_before)
 
     def pause(self) -> None:
-        """Send nothing for a second, because the server refused a request without Retry-After."""
+        """Start no request for a second: the server refused one without a time to wait."""
         even = time.monotonic() + _PAUSE + (_REQUESTS_IN_A_ROW - 1) * _REQUEST_INTERVAL
         self._next_request = max(self._next_request, even)
 

@@ -3,7 +3,7 @@
 A request is repeated once in each of these cases:
 
 - The server rejects the access token (401). The repeated request has a new token.
-- The server refuses the request (429) without Retry-After. It is repeated a second later.
+- The server refuses the request (429) without a time to wait. It is repeated a second later.
 - The connection is closed before the response to a GET.
 """
 
