@@ -120,6 +120,9 @@ async def test_random_events_faults_and_commands_stay_in_budget_and_end_in_agree
     home.simulator.clear_faults()
     home.simulator.add_fault("*", "/api/*", Fault("recorded", recorder.handle), times=None)
     home.simulator.settings.delivery_drop = False
+    # A command can wait for time to pass, so nothing waits for the commands here.
+    for _ in range(60):
+        await advance_time(home, 1)
     for _ in range(20):
         await home.advance_time(15)
     for command in commands:
