@@ -130,6 +130,17 @@ async def test_account_device_of_earlier_version_keeps_name_and_area(
     assert (device.id, device.area_id, device.name_by_user) == (device_id, area.id, "Our hubs")
 
 
+async def test_account_device_of_earlier_version_beside_current_one_does_not_fail_setup(
+    home: Home, entry: ConfigEntry
+) -> None:
+    dr.async_get(home.hass).async_get_or_create(
+        config_entry_id=entry.entry_id, identifiers={("ochno", f"account_{entry.unique_id} ")}
+    )
+    account_id = device_ids(home, entry)["Example Organisation"]
+    assert await home.hass.config_entries.async_reload(entry.entry_id)
+    assert device_ids(home, entry)["Example Organisation"] == account_id
+
+
 @pytest.mark.parametrize(
     ("product", "model", "model_id"),
     [

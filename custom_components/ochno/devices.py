@@ -122,15 +122,16 @@ class OchnoDevices:
         self._hass = hass
         self._entry = entry
         registry = dr.async_get(hass)
-        identifiers = {(DOMAIN, account_identifier(entry))}
+        identifier = (DOMAIN, account_identifier(entry))
         # Migrate the identifier from before 0.1.0.
         before = (DOMAIN, f"account_{entry.unique_id} ")
-        if device := registry.async_get_device_by_identifier(before, entry.entry_id):
-            registry.async_update_device(device.id, new_identifiers=identifiers)
+        device = registry.async_get_device_by_identifier(before, entry.entry_id)
+        if device and not registry.async_get_device_by_identifier(identifier, entry.entry_id):
+            registry.async_update_device(device.id, new_identifiers={identifier})
         account = registry.async_get_or_create(
             config_entry_id=entry.entry_id,
             entry_type=DeviceEntryType.SERVICE,
-            identifiers=identifiers,
+            identifiers={identifier},
             manufacturer=MANUFACTURER,
             model="Ochno Operated",
             name=entry.title,
