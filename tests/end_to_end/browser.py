@@ -8,7 +8,15 @@ import shutil
 from typing import Literal
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import ConsoleMessage, Error, Locator, Page, async_playwright, expect
+from playwright.async_api import (
+    ConsoleMessage,
+    Error,
+    Locator,
+    Page,
+    TimeoutError,  # noqa: A004 - not the built-in
+    async_playwright,
+    expect,
+)
 
 from tests.live.environment import Environment
 
@@ -100,8 +108,15 @@ class Browser:
 
     async def open_sign_in(self, name: str = "Submit") -> Page:
         """Click a button that opens the sign-in page of Ochno Operated, and return its window."""
-        async with self.page.context.expect_page() as opened:
-            await self.click_button(name)
+        try:
+            async with self.page.context.expect_page(timeout=10_000) as opened:
+                await self.click_button(name)
+        except TimeoutError:
+            # The description of a dialog is rendered late, which can move the button during the
+            # click. If the window did not open, the dialog has a link to it.
+            async with self.page.context.expect_page() as opened:
+                link = self.page.get_by_role("link", name="Open website")
+                await self.page.get_by_role("button", name=name).or_(link).first.click()
         window = await opened.value
         # The window opens with a page of Home Assistant, which redirects to the sign-in page.
         await window.wait_for_url(f"{self.environment.simulator_url}/**")

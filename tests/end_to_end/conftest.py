@@ -20,6 +20,7 @@ PYTHONS = {
 FOLDER = ROOT / ".end_to_end"
 outcomes: dict[str, dict[str, str]] = {}
 failed: set[str] = set()
+pages_of_failures: dict[str, str] = {}
 
 
 def free_port() -> int:
@@ -76,13 +77,15 @@ async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
 async def _skip_after_failure(
     request: pytest.FixtureRequest, browser: Browser
 ) -> AsyncIterator[None]:
-    """Skip the steps after a failed one, and take a screenshot of the failure."""
+    """Skip the steps after a failed one, and record the page of the failure."""
     release = request.node.callspec.params["browser"]
     if release in failed:
         pytest.skip("An earlier step failed")
     yield
     if release in failed:
         await browser.page.screenshot(path=browser.environment.folder / f"{request.node.name}.png")
+        page = await browser.page.locator("body").aria_snapshot()
+        pages_of_failures[request.node.name] = page
 
 
 @pytest.hookimpl(wrapper=True)
@@ -102,10 +105,13 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the outcome of each step for each release."""
+    """Print the outcome of each step for each release, and the pages of failures."""
     terminalreporter.section("results by step and release")
     terminalreporter.write_line(f"{'':64}" + "".join(f"{name:>12}" for name in PYTHONS))
     for step, results in outcomes.items():
         words = step.removeprefix("test_").replace("_", " ")
         row = "".join(f"{results.get(name, '-'):>12}" for name in PYTHONS)
         terminalreporter.write_line(f"{words[:63]:64}{row}")
+    for name, page in pages_of_failures.items():
+        terminalreporter.section(f"page at the end of {name}")
+        terminalreporter.write_line(page)
