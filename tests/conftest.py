@@ -26,9 +26,11 @@ logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
 logging.getLogger("pytest_homeassistant_custom_component.common").setLevel(logging.WARNING)
 # SecretLeakDetector needs all log records. `log_level` limits what pytest shows.
 logging.getLogger().setLevel(logging.DEBUG)
+# The plugin for custom integrations also prints the records, which nothing needs.
+logging.getLogger().handlers = []
 # These log each event and each row, which takes a sixth of the time of the tests. The detector
 # listens to the events.
-for logger in ("homeassistant.core", "homeassistant.components.recorder", "sqlalchemy"):
+for logger in ("homeassistant.core", "homeassistant.components.recorder", "sqlalchemy.engine"):
     logging.getLogger(logger).setLevel(logging.WARNING)
 
 
