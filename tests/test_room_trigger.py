@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.helpers import (
@@ -113,6 +114,23 @@ async def test_hub_without_area_is_room_of_its_own(home: Home, entry: ConfigEntr
         (variables["area"], variables["area_id"], variables["hubs"])
         for variables in automation.pop_trigger_variables()
     ] == [(None, None, [FOCUS]), (None, None, [WORKSHOP])]
+
+
+async def test_room_with_device_that_has_identifier_of_three_parts_fires(
+    home: Home, room: str
+) -> None:
+    bridge_entry = MockConfigEntry(domain="other")
+    bridge_entry.add_to_hass(home.hass)
+    registry = dr.async_get(home.hass)
+    # The core integration HomeKit Bridge registers such a device.
+    bridge = registry.async_get_or_create(
+        config_entry_id=bridge_entry.entry_id,
+        identifiers={("other", "1", "bridge")},  # type: ignore[arg-type]
+    )
+    registry.async_update_device(bridge.id, area_id=room)
+    automation = await create_automation(home, "room_in_use", {"area_id": room})
+    await plug(home, FOCUS)
+    assert automation.pop_hubs() == [FOCUS]
 
 
 async def test_floor_fires_for_each_room_that_changed_in_one_poll(home: Home, room: str) -> None:

@@ -90,5 +90,6 @@ def _hubs_in_same_areas(hass: HomeAssistant, hub_ids: Set[str]) -> set[str]:
         device = snapshot.device(hass)
         if device is not None and device.area_id:
             for neighbour in dr.async_entries_for_area(registry, device.area_id):
-                found |= {hub_id for domain, hub_id in neighbour.identifiers if domain == DOMAIN}
+                # Identifiers of other integrations can have more than two parts.
+                found |= {id_[1] for id_ in neighbour.identifiers if id_[0] == DOMAIN}
     return found
