@@ -10,7 +10,7 @@ import pytest
 
 from custom_components.ochno.problems import async_create_issue
 from homeassistant.components.system_health import get_info
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.config_entries import ConfigEntry, ConfigEntryDisabler, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
@@ -155,6 +155,21 @@ async def test_issues_after_reload_exist_until_entry_is_removed(
     await hass.config_entries.async_reload(entry.entry_id)
     assert issue_keys(hass) == {"scope_missing"}
     await hass.config_entries.async_remove(entry.entry_id)
+    assert issue_keys(hass) == set()
+
+
+@pytest.mark.parametrize("reloaded", [False, True], ids=["loaded", "not set up"])
+async def test_issue_exists_until_entry_is_disabled(
+    hass: HomeAssistant, home: Home, entry: ConfigEntry, reloaded: bool
+) -> None:
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(403), times=None)
+    await home.poll()
+    if reloaded:
+        await hass.config_entries.async_reload(entry.entry_id)
+        assert entry.state is ConfigEntryState.SETUP_RETRY
+    assert issue_keys(hass) == {"scope_missing"}
+    await hass.config_entries.async_set_disabled_by(entry.entry_id, ConfigEntryDisabler.USER)
+    await home.poll()
     assert issue_keys(hass) == set()
 
 

@@ -21,7 +21,7 @@ from .devices import (
     hub_id_of_device,
 )
 from .history import async_remove_history, async_start_history
-from .problems import async_delete_issues, async_remove_problems
+from .problems import async_remove_problems, async_setup_problems
 from .push import OchnoPush, async_remove_push
 from .session import async_create_client, async_get_budget, async_remove_budget
 from .tokens import OchnoSession, async_remove_tokens
@@ -32,6 +32,7 @@ PLATFORMS: Final = [Platform.BINARY_SENSOR, Platform.SELECT, Platform.SENSOR, Pl
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Set up what all accounts share."""
+    async_setup_problems(hass)
     await async_setup_dashboard(hass)
     return True
 
@@ -67,7 +68,6 @@ async def async_setup_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> boo
 
 async def async_unload_entry(hass: HomeAssistant, entry: OchnoConfigEntry) -> bool:
     """Unload a config entry."""
-    async_delete_issues(hass, entry)
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
 
 

@@ -3,10 +3,18 @@
 import time
 from typing import Final
 
-from homeassistant.config_entries import SOURCE_REAUTH, SOURCE_RECONFIGURE, ConfigEntry
+from homeassistant.config_entries import (
+    SIGNAL_CONFIG_ENTRY_CHANGED,
+    SOURCE_REAUTH,
+    SOURCE_RECONFIGURE,
+    ConfigEntry,
+    ConfigEntryChange,
+    ConfigEntryState,
+)
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, OAuth2TokenRequestReauthError
 from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.update_coordinator import UpdateFailed
 from homeassistant.util.hass_dict import HassKey
 
@@ -73,6 +81,21 @@ def async_handle_accepted_token(hass: HomeAssistant, entry: ConfigEntry) -> None
     """Close the dialog to sign in again if the API accepts the token after all."""
     if hass.data.get(_REJECTED_SINCE, {}).pop(entry.entry_id, None) is not None:
         _abort_flows(hass, entry, SOURCE_REAUTH)
+
+
+@callback
+def async_setup_problems(hass: HomeAssistant) -> None:
+    """Delete the repair issues of each entry that is unloaded or disabled.
+
+    Home Assistant does not call `async_unload_entry` for an entry that could not be set up.
+    """
+
+    @callback
+    def handle_change(_change: ConfigEntryChange, entry: ConfigEntry) -> None:
+        if entry.domain == DOMAIN and entry.state is ConfigEntryState.NOT_LOADED:
+            async_delete_issues(hass, entry)
+
+    async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, handle_change)
 
 
 @callback
