@@ -158,6 +158,22 @@ async def test_api_recovers_while_sign_in_is_completed_completes_it(
     assert home.flow_sources == []
 
 
+async def test_reconfigure_while_api_rejects_tokens_can_be_completed(
+    home: Home, entry: ConfigEntry
+) -> None:
+    reject_tokens(home)
+    while home.flow_sources == []:
+        await home.poll()
+    step = await home.start_flow(entry_id=entry.entry_id)
+    step = await home.submit_form(step, server=home.simulator.url)
+    # The next poll.
+    await home.advance_time(5 * MINUTE + 1)
+    home.simulator.clear_faults()
+    assert (await home.sign_in(step))["reason"] == "reconfigure_successful"
+    assert port_1_connected(home) == "on"
+    assert home.flow_sources == []
+
+
 async def test_entry_removed_while_api_rejects_tokens_leaves_no_data(
     home: Home, entry: ConfigEntry
 ) -> None:

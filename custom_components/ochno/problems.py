@@ -51,9 +51,11 @@ def async_start_reauth(hass: HomeAssistant, entry: ConfigEntry) -> None:
     """Ask the user to sign in again.
 
     Home Assistant does not ask while a dialog to reconfigure the entry is open, which can be
-    forgotten in another browser tab. It is closed. A sign-in that is being completed continues.
+    forgotten in another browser tab. It is closed, unless the user has been asked already. A
+    sign-in that is being completed continues.
     """
-    _abort_flows(hass, entry, SOURCE_RECONFIGURE)
+    if not any(entry.async_get_active_flows(hass, {SOURCE_REAUTH})):
+        _abort_flows(hass, entry, SOURCE_RECONFIGURE)
     entry.async_start_reauth(hass)
 
 
