@@ -162,6 +162,30 @@ async def test_user_flow_linked_account_without_account_id_updates_its_entry(
     assert updated == [account == "Example Organisation", account == "Second Organisation"]
 
 
+@pytest.mark.parametrize("only_hub", [False, True])
+async def test_user_flow_account_with_hub_that_identified_linked_account_keeps_that_account(
+    home: Home, only_hub: bool
+) -> None:
+    for path in (ACCOUNTS_PATH, USER_PATH):
+        home.simulator.add_fault("GET", path, Fault.status(404), times=None)
+    entry = await home.link_account()
+    hub_id = min(hub_ids(home, entry))
+    assert entry.unique_id == f"hub_{hub_id}"
+    home.simulator.move_hub(hub_id, "Second Organisation")
+    if only_hub:
+        home.simulator.remove_hub("Elsewhere")
+    await home.poll(6)
+    step = await home.run_user_flow("Second Organisation")
+    # A new entry with the same unique id would replace the linked account.
+    assert entry in home.hass.config_entries.async_entries("ochno")
+    assert home.state("sensor", "Workshop", "active_port") == "none"
+    if only_hub:
+        assert step["reason"] == "account_unknown"
+    else:
+        assert step["type"] == "create_entry"
+        assert home.state("sensor", hub_id, "active_port") not in (None, "unavailable")
+
+
 async def test_user_flow_account_id_found_later_is_stored_and_kept(
     home: Home, user_entry: ConfigEntry
 ) -> None:

@@ -53,13 +53,14 @@ class SignedInAccount:
         """Return the unique id for a new entry; None if the account cannot be identified.
 
         A user's id can be used already, by an entry for another account of the user. Without any
-        id, a hub identifies the account.
+        id, a hub identifies the account. It can have identified the account from which it moved.
         """
         if self.account_id is not None:
             return self.account_id
         if self.user_id is not None and (self.user_id not in used or not self.hub_ids):
             return self.user_id
-        return f"{self.user_id or 'hub'}_{min(self.hub_ids)}" if self.hub_ids else None
+        by_hub = (f"{self.user_id or 'hub'}_{hub_id}" for hub_id in sorted(self.hub_ids))
+        return next((unique_id for unique_id in by_hub if unique_id not in used), None)
 
 
 async def async_identify_account(client: OperatedClient, *, is_new: bool) -> SignedInAccount:
