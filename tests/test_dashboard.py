@@ -17,9 +17,11 @@ from pytest_homeassistant_custom_component.typing import (
     WebSocketGenerator,
 )
 
+from custom_components.ochno.history import async_remove_history
 from homeassistant.components.recorder.core import Recorder
 from homeassistant.components.recorder.models import StatisticMeanType
 from homeassistant.components.recorder.statistics import async_import_statistics
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.helpers import (
     area_registry as ar,
     device_registry as dr,
@@ -29,7 +31,8 @@ from homeassistant.helpers import (
 from homeassistant.loader import async_get_integration
 from homeassistant.util import dt as dt_util
 
-from .home import Home
+from .home import HUBS_PATH, Home
+from .simulator import Fault
 from .test_translations import LANGUAGES, read_json
 
 type Config = dict[str, Any]
@@ -748,6 +751,31 @@ async def test_floor_of_options_deleted_later_gives_a_sentence_in_open_view(
     view = await dashboard.command("ochno/dashboard/view", config)
     [section] = view["view"]["sections"]
     assert section["cards"][0]["content"].startswith("There is no floor Ground.")
+
+
+async def test_account_not_loaded_after_start_is_watched_until_its_rooms_are_known(
+    home: Home, dashboard: Dashboard
+) -> None:
+    entry = home.entry
+    await home.hass.config_entries.async_unload(entry.entry_id)
+    # Home Assistant has no history after its start.
+    async_remove_history(home.hass, entry.entry_id)
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.reset(), times=None)
+    await home.hass.config_entries.async_setup(entry.entry_id)
+    assert entry.state is ConfigEntryState.SETUP_RETRY
+    result = await dashboard.generate()
+    assert len(result["views"]) == 1
+    [entity_id] = result["watch"]
+    before = home.hass.states.get(entity_id)
+    home.simulator.clear_faults()
+    await home.advance_time(60)
+    after = home.hass.states.get(entity_id)
+    assert before is not None
+    assert after is not None
+    assert (before.state, after.state) == ("unavailable", "0")
+    result = await dashboard.generate()
+    assert "Boardroom" in {view["title"] for view in result["views"]}
+    assert result["watch"] == []
 
 
 async def test_account_without_hubs_gives_a_sentence(

@@ -14,6 +14,8 @@ import probatio
 from homeassistant.components import websocket_api
 from homeassistant.components.frontend import add_extra_js_url
 from homeassistant.components.http import StaticPathConfig
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import area_registry as ar, floor_registry as fr
 from homeassistant.helpers.translation import async_get_translations
@@ -64,7 +66,7 @@ async def async_setup_dashboard(hass: HomeAssistant) -> None:
 async def websocket_dashboard(
     hass: HomeAssistant, connection: websocket_api.ActiveConnection, msg: dict[str, Any]
 ) -> None:
-    """Send a dashboard: its title, and its views without their content."""
+    """Send a dashboard: its title, its views without their content, and entities to watch."""
     context = await _async_context(hass, connection, msg)
     config: Mapping[str, object] = msg["config"]
     title: object = context.text(CONF_TITLE)
@@ -75,7 +77,8 @@ async def websocket_dashboard(
         views = list(_views(context, config))
     except DashboardOptionError as err:
         views = [{"title": context.text("rooms"), **_content(_error_view(context, err))}]
-    connection.send_result(msg["id"], {"title": title, "views": views})
+    watch = _accounts_not_loaded(context)
+    connection.send_result(msg["id"], {"title": title, "views": views, "watch": watch})
 
 
 @websocket_api.websocket_command(
@@ -134,6 +137,20 @@ def _content(view: View) -> Card:
 def _error_view(context: DashboardContext, err: DashboardOptionError) -> View:
     placeholders = {key: escape(value) for key, value in err.placeholders.items()}
     return message(context.text(err.key, **placeholders))
+
+
+def _accounts_not_loaded(context: DashboardContext) -> list[str]:
+    """Return a sensor of each account that is not loaded.
+
+    Its state changes when the rooms of the account are known, for example after the internet was
+    not available at the start of Home Assistant.
+    """
+    sensors = [
+        context.entity(entry.unique_id or "", "rooms_in_use", Platform.SENSOR)
+        for entry in context.hass.config_entries.async_entries(DOMAIN, include_disabled=False)
+        if entry.state is not ConfigEntryState.LOADED
+    ]
+    return [sensor.entity_id for sensor in sensors if sensor]
 
 
 def _views(context: DashboardContext, config: Mapping[str, object]) -> Iterator[Card]:

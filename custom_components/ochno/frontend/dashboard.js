@@ -4,9 +4,16 @@ const REGISTRIES = ["areas", "devices", "entities", "floors"];
 const text = (hass, key) => hass?.localize(`component.ochno.config_panel.dashboard.${key}`);
 const loadTexts = (hass) => hass.loadBackendTranslation("config_panel", TYPE);
 
+// Entities whose new state changes a dashboard or a view, such as its order, by its configuration.
+const watched = new WeakMap();
+
 class OchnoDashboardStrategy extends HTMLElement {
-  static generate({ type, ...config }, hass) {
-    return hass.callWS({ type: "ochno/dashboard", language: hass.language, config });
+  static async generate(dashboardConfig, hass) {
+    const { type, ...config } = dashboardConfig;
+    const command = { type: "ochno/dashboard", language: hass.language, config };
+    const { watch, ...dashboard } = await hass.callWS(command);
+    watched.set(dashboardConfig, watch);
+    return dashboard;
   }
 
   static async getCreateSuggestions(hass) {
@@ -14,13 +21,15 @@ class OchnoDashboardStrategy extends HTMLElement {
     return { title: text(hass, "title"), icon: "mdi:google-classroom" };
   }
 
-  static shouldRegenerate(_config, old, hass) {
-    return old.language !== hass.language || REGISTRIES.some((key) => old[key] !== hass[key]);
+  static shouldRegenerate(config, old, hass) {
+    const changed = (id) => old.states[id]?.state !== hass.states[id]?.state;
+    return (
+      watched.get(config)?.some(changed) ||
+      old.language !== hass.language ||
+      REGISTRIES.some((key) => old[key] !== hass[key])
+    );
   }
 }
-
-// Entities whose new state changes a view, such as its order, by the configuration of the view.
-const watched = new WeakMap();
 
 class OchnoViewStrategy extends HTMLElement {
   static async generate(viewConfig, hass) {
@@ -32,8 +41,7 @@ class OchnoViewStrategy extends HTMLElement {
   }
 
   static shouldRegenerate(config, old, hass) {
-    const changed = (id) => old.states[id]?.state !== hass.states[id]?.state;
-    return watched.get(config)?.some(changed) || OchnoDashboardStrategy.shouldRegenerate(config, old, hass);
+    return OchnoDashboardStrategy.shouldRegenerate(config, old, hass);
   }
 }
 
