@@ -66,7 +66,8 @@ class SignedInAccount:
 async def async_identify_account(client: OperatedClient, *, is_new: bool) -> SignedInAccount:
     """Identify the account of the client's tokens by its account, spaces, user and hubs.
 
-    A new entry can do without an id, if the server has a problem with it. Raises OperatedError.
+    For a new entry, server errors in the requests for the account, the user and the spaces are
+    ignored. Raises OperatedError.
     """
     hub_list = await client.hubs()
     accounts = await _none_if_refused(client, client.accounts(), is_new) or ()
@@ -106,7 +107,7 @@ async def _none_if_refused[ResponseT](
     """Return the response; None if the server refuses it or it has an unexpected structure.
 
     A rejected token, a rate limit and a connection error are raised, because they concern all
-    requests. So is a problem of the server, unless the account is for a new entry.
+    requests. A problem of the server is also raised, unless the account is for a new entry.
     """
     try:
         return await response

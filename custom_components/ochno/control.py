@@ -178,9 +178,9 @@ class OchnoControl:
         return None if pending is None else pending.shown
 
     async def async_turn_on_port(self, hub_id: str, port: int, context: Context | None) -> None:
-        """Activate a port. Of several ports that are turned on at once, activate only one.
+        """Activate a port. If several ports are turned on at once, activate only one.
 
-        This is the port that is active already, or else the first. The calls for the other ports
+        This is the port that is active already, otherwise the first. The calls for the other ports
         return at once. `context` is that of the action; None if it is unknown.
         """
         if (ports := self._turned_on.get(hub_id)) is not None:
@@ -194,7 +194,7 @@ class OchnoControl:
         await self.async_set_active_port(hub_id, active if active in ports else min(ports), context)
 
     async def async_set_active_port(self, hub_id: str, port: int, context: Context | None) -> None:
-        """Activate a port, 0 for none; return when the cloud reports it or a button press.
+        """Activate a port, 0 for none; return when the cloud confirms or contradicts it.
 
         The port is shown as active immediately, until 10 seconds after the request at most. If
         many commands are given at once, some requests wait. `context` is that of the action; None
@@ -216,8 +216,8 @@ class OchnoControl:
         try:
             await self._async_send(hub, pending, command)
         except (TimeoutError, OperatedError, OAuth2TokenRequestBaseError) as err:
-            # The port was active before the command, which no report distinguishes; or a later
-            # command counts.
+            # No report confirms a command for the port that was already active. A later command
+            # replaces this one.
             if isinstance(err, TimeoutError) and (
                 pending.reported_port == port or not pending.is_newest(command)
             ):

@@ -281,7 +281,7 @@ class OchnoDevices:
             for hub_id, device in _async_hub_devices(self._hass, self._entry).items()
             if hub_id not in hubs and device.serial_number is not None
         }
-        # A serial number that is not unique identifies nothing.
+        # A serial number that is not unique does not identify a hub.
         counts = Counter(gone.values())
         listed = Counter(hub.serial_number for hub in hubs.values())
         replaced = {

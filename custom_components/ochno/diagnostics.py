@@ -121,7 +121,7 @@ async def async_get_device_diagnostics(
             "received": redact(decode(hub.raw)),
             "interpreted": _interpreted_hub(hub),
         }
-        # Of all hubs, because it is not known how deliveries name their hub.
+        # The deliveries of all hubs, because it is not known how a delivery names its hub.
         diagnostics["deliveries"] = _deliveries(entry.runtime_data)
     return diagnostics
 

@@ -96,7 +96,7 @@ class OchnoImplementation(AuthImplementation):
 
     @property
     def _origin(self) -> dict[str, str]:
-        """Return what the tokens belong to."""
+        """Return the server and the client id that the tokens belong to."""
         return {"server": self.server, "client_id": self.client_id}
 
     @override

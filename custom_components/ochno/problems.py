@@ -51,8 +51,8 @@ def async_start_reauth(hass: HomeAssistant, entry: ConfigEntry) -> None:
     """Ask the user to sign in again.
 
     Home Assistant does not ask while a dialog to reconfigure the entry is open, which can be
-    forgotten in another browser tab. It is closed, unless the user has been asked already. A
-    sign-in that is being completed continues.
+    forgotten in another browser tab. So that dialog is closed, unless the user has been asked
+    already. A sign-in that is being completed continues.
     """
     if not any(entry.async_get_active_flows(hass, {SOURCE_REAUTH})):
         _abort_flows(hass, entry, SOURCE_RECONFIGURE)
@@ -164,7 +164,7 @@ def error_summary(err: BaseException) -> str:
 def update_failed(err: OperatedError, retry_after: float) -> UpdateFailed:
     """Return the error of a failed poll.
 
-    It has the seconds to wait before the next poll: after a rate limit from 30 to 3,600, otherwise
+    It has the seconds to wait before the next poll: 30 to 3,600 after a rate limit, otherwise
     `retry_after`.
     """
     placeholders: dict[str, str] | None = None

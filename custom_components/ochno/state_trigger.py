@@ -39,10 +39,11 @@ _REGISTRY_EVENTS = (
 class _Group:
     """The rooms or hubs whose state a trigger combines.
 
-    It is one with the behavior `each`, otherwise all of the target. `matched` is whether the
-    combined state is known and the one to wait for. `cause` is the last change of a hub to the
-    value to wait for, if the combined state is unknown since then. `waiting` is the change whose
-    action runs after the duration of `for`. It has no timer while the combined state is unknown.
+    With the behavior `each`, this is one room or hub, otherwise all of the target. `matched`: the
+    combined state is known, and the trigger waits for this state. `cause` is the last change of a
+    hub to the value that the trigger waits for, if the combined state has been unknown since then.
+    `waiting` is the change whose action runs after the duration of `for`. Its timer is stopped
+    while the combined state is unknown.
     """
 
     rooms: list[Room] = field(default_factory=list)
@@ -135,7 +136,7 @@ class HubStateTrigger(HubTrigger):
             group = self._groups.setdefault(group_id, _Group())
             known_ids, group.rooms = group.hubs.keys(), rooms
             if group.hubs.keys() != known_ids:
-                # A hub that joined or left is no change.
+                # A hub that joins or leaves the group is not a change of its state.
                 group.matched, group.cause = self._matched_before(rooms, updated), None
             self._update_group(group, updated)
 

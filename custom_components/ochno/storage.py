@@ -13,7 +13,7 @@ async def async_load[DataT: Mapping[str, Any]](
 ) -> DataT | None:
     """Load a storage file; None if it is missing or unusable.
 
-    The set-up must not depend on these files, so all errors are only logged.
+    The setup must not depend on these files, so all errors are only logged.
     """
     try:
         data = await store.async_load()

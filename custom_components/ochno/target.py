@@ -148,7 +148,7 @@ class HubTarget:
         """Return whether the target includes one of a hub's entities, given by their keys.
 
         If one of `keys` is excluded, the others do not count. `summary_keys` are entities that
-        stand for `keys` if the target names or excludes them, as *Occupancy* for each laptop.
+        stand for `keys` if the target names or excludes them, such as *Occupancy* for each laptop.
         `other_keys` only count for themselves. The port of the room system counts only if the
         target names its entity, because no laptop is connected there.
         """

@@ -59,7 +59,7 @@ class OchnoTimeSensor(OchnoHubEntity, RestoreSensor):
         self, data: OchnoData, hub_id: str, description: OchnoTimeSensorEntityDescription
     ) -> None:
         super().__init__(data, hub_id, description)
-        # The hours without those of the use that goes on; None until they are restored.
+        # The hours of all finished uses; None until they are restored.
         self._hours: float | None = None
         # Monotonic time when the use began, because the clock can be changed; None if not used.
         self._used_since: float | None = None
@@ -67,7 +67,7 @@ class OchnoTimeSensor(OchnoHubEntity, RestoreSensor):
     @override
     async def async_added_to_hass(self) -> None:
         await super().async_added_to_hass()
-        # It is also called after a change of the entity id, which has no stored value.
+        # Also called after a change of the entity id. The new id has no stored value.
         if self._hours is None:
             stored = await self.async_get_last_sensor_data()
             hours = stored.native_value if stored else None
@@ -117,10 +117,10 @@ class OchnoTimeSensor(OchnoHubEntity, RestoreSensor):
 
 
 class RoomCounter:
-    """Numbers of the rooms of one account that are in use (True) and free (False).
+    """Counts the rooms of one account.
 
-    `counts` has them, and under None the number of rooms of which that is unknown. It is None while
-    the account is unavailable.
+    `counts` has the number of rooms that are in use (True), free (False), or neither (None). It is
+    None while the account is unavailable.
     """
 
     def __init__(self, hass: HomeAssistant, entry: OchnoConfigEntry) -> None:

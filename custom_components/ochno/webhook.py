@@ -111,9 +111,9 @@ class OchnoWebhook:
         webhook.async_unregister(self._hass, self._webhook_id)
 
     def accept(self, verification_token: str | None) -> None:
-        """Accept deliveries that contain this verification token or none. None drops all.
+        """Accept deliveries with this verification token, and without any. None drops all.
 
-        The first delivery with the token ends the acceptance of deliveries without one. An empty
+        After the first delivery with the token, deliveries without a token are dropped. An empty
         string means that the token is not known.
         """
         self._verification_token = verification_token

@@ -33,7 +33,7 @@ MAX_UNUSED: Final = 100
 
 @dataclass(frozen=True, kw_only=True)
 class RoomUsage:
-    """Hours in use of a room. Of several hubs in a room, the one with the most hours counts."""
+    """Hours in use of a room. In a room with several hubs, these are the most hours of a hub."""
 
     room: Room
     entity_id: str

@@ -4,7 +4,7 @@ import logging
 from typing import Final
 
 _LOGGER: Final = logging.getLogger(__name__)
-# Of one endpoint.
+# Per endpoint.
 _MAX_DESCRIPTIONS: Final = 10
 
 

@@ -31,7 +31,7 @@ class HubList:
         """Parse `GET /api/hubs/v1`.
 
         If the body is unchanged, the result has the same `hubs` as `earlier`. An unchanged hub is
-        the same object as in `earlier`. Of a duplicate id, the first hub counts. Raises
+        the same object as in `earlier`. If an id occurs twice, the first hub is kept. Raises
         OperatedResponseError if the body is not a list, is too long, or if all items of a
         non-empty list are malformed.
         """

@@ -68,8 +68,8 @@ class Hub:
     `active_port` starts at 1; 0 means that no port is active. It can exceed the number of ports.
     `ports[n - 1]` is port n; `ports` is empty if the hub did not report them. The first of
     `space_ids` that has a name is the room. `overheating`: the vendor's `otp` is not `normal`.
-    `room_system`: the video conference system (MTR, Microsoft Teams
-    Rooms) is enabled. It is connected to `room_system_port`; like `default_port`, 0 means none.
+    `room_system`: the video conference system (MTR, Microsoft Teams Rooms) is enabled. It is
+    connected to `room_system_port`. In `room_system_port` and `default_port`, 0 means none.
     `external_room_system`, `room_system_sync` and `admin_mode` are the vendor's `externalmtr`,
     `mtrsync` and `adminmode`. `has_state` is False without a state, as in some lists. `unread`
     describes the values that were sent but have no clear meaning. `raw` is the hub as encoded JSON,
@@ -269,7 +269,7 @@ def _part(hub: Fields, data: Fields, name: str) -> Fields:
 
 
 def _overheating(otp: JSON) -> bool | None:
-    """Read `otp`, the over-temperature protection. Of its words, only `normal` is known."""
+    """Read `otp`, the over-temperature protection. The only known word is `normal`."""
     if isinstance(otp, str):
         word = otp.strip().lower()
         return word not in ("normal", "0", "false", "off") if word else None

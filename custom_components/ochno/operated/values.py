@@ -191,7 +191,7 @@ def first_text(*candidates: JSON) -> str | None:
 
 
 def texts(json: JSON) -> list[str]:
-    """Return the readable texts of a list, or of a single value. Of an object, its id counts."""
+    """Return the readable texts of a list or of a single value. An object is read as its id."""
     items = json if isinstance(json, list) else [json]
     values = (Fields(item).get("id") if isinstance(item, dict) else item for item in items)
     return [read for value in values if (read := text(value)) is not None]
