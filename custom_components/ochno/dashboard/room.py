@@ -138,7 +138,7 @@ def _port_buttons(
         "perform_action": "switch.turn_on",
         "target": {"entity_id": switch.entity_id},
     }
-    # By default, a tap on the icon of a switch toggles it, which would blank the screen.
+    # By default, a tap on the icon of a switch toggles it, and the screen would go black.
     config = {**config, "tap_action": turn_on, "icon_tap_action": turn_on}
     if plug is None:
         yield tile(switch, name, **config)
