@@ -527,7 +527,7 @@ async def test_button_press_cancels_command_that_was_not_sent_yet(home: Home, hu
         await first
         with pytest.raises(
             HomeAssistantError,
-            match="port 3 was not sent, because somebody pressed a button on Boardroom",
+            match="did not switch Boardroom, because somebody pressed a button",
         ):
             await second
     assert command_bodies(home) == ['{"activeport":2}']

@@ -238,7 +238,7 @@ class OchnoControl:
 
             def handle_start() -> None:
                 if command.contradicted:
-                    raise command_superseded(hub, command.port)
+                    raise command_superseded(hub)
                 command.sent_after = self._coordinator.last_request
                 timeout.reschedule(self._hass.loop.time() + COMMAND_TIMEOUT)
 

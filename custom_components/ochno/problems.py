@@ -191,12 +191,12 @@ def update_failed(err: OperatedError, retry_after: float) -> UpdateFailed:
     )
 
 
-def command_superseded(hub: Hub, port: int) -> HomeAssistantError:
+def command_superseded(hub: Hub) -> HomeAssistantError:
     """Return the error of a command that was superseded before it was sent."""
     return HomeAssistantError(
         translation_domain=DOMAIN,
         translation_key="overruled",
-        translation_placeholders={"hub": hub.name, "port": str(port)},
+        translation_placeholders={"hub": hub.name},
     )
 
 
