@@ -431,6 +431,7 @@ async def test_request_on_reused_connection_that_breaks_is_repeated_only_if_it_i
             assert failed_requests == 2
             failed_requests = 1
             await client.hubs()
+        server.close_clients()
 
 
 # Content
