@@ -269,6 +269,37 @@ async def test_room_free_for_starts_again_when_offline_hub_of_room_returns(
     assert automation.pop_hubs() == [FOCUS]
 
 
+async def test_room_in_use_for_and_other_laptop_after_outage_ends_when_room_is_free(
+    home: Home, room: str
+) -> None:
+    automation = await create_automation(
+        home, "room_in_use", {"area_id": room}, **{"for": {"minutes": 5}}
+    )
+    await plug(home, FOCUS)
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(503), times=None)
+    await home.poll(2)
+    home.simulator.clear_faults()
+    await plug(home, WORKSHOP)
+    for hub in (FOCUS, WORKSHOP):
+        await unplug(home, hub)
+    await home.advance_time(600)
+    assert automation.pop_hubs() == []
+
+
+async def test_room_in_use_for_and_hub_offline_ends_when_other_laptop_is_unplugged(
+    home: Home, room: str
+) -> None:
+    automation = await create_automation(
+        home, "room_in_use", {"area_id": room}, **{"for": {"minutes": 5}}
+    )
+    await plug(home, FOCUS)
+    await set_online(home, FOCUS, False)
+    await plug(home, WORKSHOP)
+    await unplug(home, WORKSHOP)
+    await home.advance_time(600)
+    assert automation.pop_hubs() == []
+
+
 @pytest.mark.parametrize(
     ("behavior", "expected"),
     [

@@ -198,6 +198,8 @@ class HubStateTrigger(HubTrigger):
             group.waiting = group.cancel_timer = None
             self._fire(group, event)
 
+        # The timer of an earlier change may have just restarted after an outage.
+        group.stop_timer()
         group.waiting = event
         group.cancel_timer = async_call_later(self._hass, self._options[CONF_FOR], handle_timer)
 
