@@ -287,6 +287,16 @@ async def test_laptop_plugged_in_during_command_of_user_has_no_context_of_user(
     assert trigger_context(automation) not in (None, context.id)
 
 
+async def test_room_in_use_by_laptop_plugged_in_during_command_fires(home: Home) -> None:
+    home.simulator.settings.command_delay = 0
+    await home.link_account(access="control")
+    automation = await create_automation(home, "room_in_use", area_target_config(home, FOCUS))
+    home.simulator.hub(FOCUS).plug(3)
+    await home.call_action("switch", "turn_on", FOCUS, "port_2")
+    await home.wait_until_idle()
+    assert automation.pop_hubs() == [FOCUS]
+
+
 async def test_states_of_disabled_entity_are_those_of_hub(home: Home, entry: ConfigEntry) -> None:
     entity_id = home.entity_id(*IN_USE)
     assert entity_id is not None

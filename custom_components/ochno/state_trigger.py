@@ -231,14 +231,15 @@ class HubStateTrigger(HubTrigger):
 
     def _matched_before(self, rooms: Sequence[Room], updated: dict[str, HubSnapshot]) -> bool:
         """Return whether a group matched before an update, as far as it is known."""
+
+        def value_before(snapshot: HubSnapshot) -> bool | int | None:
+            # The hub may have a newer snapshot than the one of this update.
+            update = updated.get(snapshot.hub.id)
+            values = snapshot.current if update is None else update.previous
+            return values.get(self._key)
+
         values = (
-            self._matches_values(
-                hub.snapshot.previous.get(self._key)
-                if hub.snapshot.hub.id in updated
-                else hub.snapshot.current.get(self._key)
-                for hub in room.hubs
-            )
-            for room in rooms
+            self._matches_values(value_before(hub.snapshot) for hub in room.hubs) for room in rooms
         )
         return self._combine(values) is True
 
