@@ -99,6 +99,27 @@ async def test_room_variables_have_area_hubs_and_hub_that_changed(home: Home, ro
     }
 
 
+@pytest.mark.parametrize("reload", [False, True], ids=["cloud_unreachable", "reload"])
+@pytest.mark.parametrize("options", [{}, {"for": {"minutes": 5}}], ids=["", "for"])
+async def test_room_in_use_before_outage_with_other_laptop_after_it_fires_once(
+    home: Home, room: str, options: Config, reload: bool
+) -> None:
+    automation = await create_automation(home, "room_in_use", {"area_id": room}, **options)
+    await plug(home, FOCUS)
+    if reload:
+        await home.hass.config_entries.async_unload(home.entry.entry_id)
+    else:
+        home.simulator.add_fault("GET", HUBS_PATH, Fault.status(503), times=None)
+        await home.poll()
+    home.simulator.hub(WORKSHOP).plug(2)
+    if reload:
+        await home.hass.config_entries.async_setup(home.entry.entry_id)
+    home.simulator.clear_faults()
+    await home.poll(2)
+    await home.advance_time(310)
+    assert automation.pop_hubs() == [FOCUS]
+
+
 async def test_hub_without_area_is_room_of_its_own(home: Home, entry: ConfigEntry) -> None:
     for hub in (FOCUS, WORKSHOP):
         move(home, hub, None)

@@ -39,15 +39,15 @@ _REGISTRY_EVENTS = (
 class _Group:
     """The rooms or hubs whose state a trigger combines.
 
-    With the behavior `each`, this is one room or hub, otherwise all of the target. `matched`: the
-    combined state is known, and the trigger waits for this state. `cause` is the last change of a
-    hub to the value that the trigger waits for, if the combined state has been unknown since then.
-    `waiting` is the change whose action runs after the duration of `for`. Its timer is stopped
-    while the combined state is unknown.
+    With the behavior `each`, this is one room or hub, otherwise all of the target. `matched`:
+    whether the combined state is the one that the trigger waits for; None if that is unknown.
+    `cause` is the last change of a hub to the value that the trigger waits for, if the combined
+    state has been unknown since then. `waiting` is the change whose action runs after the duration
+    of `for`. Its timer is stopped while the combined state is unknown.
     """
 
     rooms: list[Room] = field(default_factory=list)
-    matched: bool = False
+    matched: bool | None = None
     cause: HubEvent | None = None
     waiting: HubEvent | None = None
     cancel_timer: CALLBACK_TYPE | None = None
@@ -137,7 +137,7 @@ class HubStateTrigger(HubTrigger):
             known_ids, group.rooms = group.hubs.keys(), rooms
             if group.hubs.keys() != known_ids:
                 # A hub that joins or leaves the group is not a change of its state.
-                group.matched, group.cause = self._matched_before(rooms, updated), None
+                group.matched = group.cause = None
             self._update_group(group, updated)
 
     @callback
@@ -149,18 +149,18 @@ class HubStateTrigger(HubTrigger):
         for group_id, group in self._groups.items():
             if group.waiting is not None:
                 group.rooms = found.get(group_id, [])
-                group.matched = self._check_waiting(group) is True
+                group.matched = self._check_waiting(group)
 
     def _update_group(self, group: _Group, updated: dict[str, HubSnapshot]) -> None:
         """Update the state of a group, and fire if it changed to a match."""
+        matched_before = self._matched_before(group, updated)
         event = None
         for room in group.rooms:
             for hub in room.hubs:
                 snapshot = updated.get(hub.snapshot.hub.id)
                 if snapshot is not None and self._is_cause(snapshot):
                     event = group.cause = self._event(snapshot, self._key)
-        matched_before, matched = group.matched, self._check_waiting(group)
-        group.matched = matched is True
+        matched = group.matched = self._check_waiting(group)
         if event is not None and (matched_before or not matched):
             self._report_others(event, group, matched)
         if matched is None:
@@ -229,17 +229,27 @@ class HubStateTrigger(HubTrigger):
         value = any_known(values)
         return None if value is None else value is self._value
 
-    def _matched_before(self, rooms: Sequence[Room], updated: dict[str, HubSnapshot]) -> bool:
-        """Return whether a group matched before an update, as far as it is known."""
+    def _matched_before(self, group: _Group, updated: dict[str, HubSnapshot]) -> bool:
+        """Return whether a group matched before an update.
+
+        If that is unknown, the last known values of the hubs that changed count.
+        """
+        if group.matched is not None:
+            return group.matched
+        if group.cause is not None:
+            return False
 
         def value_before(snapshot: HubSnapshot) -> bool | int | None:
             # The hub may have a newer snapshot than the one of this update.
-            update = updated.get(snapshot.hub.id)
-            values = snapshot.current if update is None else update.previous
+            if (update := updated.get(snapshot.hub.id)) is None:
+                values = snapshot.current
+            else:
+                values = update.previous if self._key in update.changed else update.current
             return values.get(self._key)
 
         values = (
-            self._matches_values(value_before(hub.snapshot) for hub in room.hubs) for room in rooms
+            self._matches_values(value_before(hub.snapshot) for hub in room.hubs)
+            for room in group.rooms
         )
         return self._combine(values) is True
 
