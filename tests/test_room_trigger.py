@@ -382,6 +382,34 @@ async def test_room_in_use_all_ignores_room_with_offline_hub(home: Home, room: s
     assert automation.pop_hubs() == ["Reception"]
 
 
+@pytest.mark.parametrize("port", [2, None], ids=["plugged_in", "unchanged"])
+async def test_room_in_use_all_with_last_room_offline_fires_if_laptop_is_plugged_in_meanwhile(
+    home: Home, room: str, port: int | None
+) -> None:
+    target = {"device_id": device_id(home, BOARDROOM), "area_id": room}
+    automation = await create_automation(home, "room_in_use", target, behavior="all")
+    await plug(home, BOARDROOM)
+    await set_online(home, WORKSHOP, False)
+    assert automation.pop_hubs() == []
+    if port is not None:
+        home.simulator.hub(WORKSHOP).plug(port)
+    await set_online(home, WORKSHOP, True)
+    assert automation.pop_hubs() == ([WORKSHOP] if port else [])
+
+
+async def test_room_in_use_all_fired_without_offline_room_does_not_fire_again_when_it_returns(
+    home: Home, room: str
+) -> None:
+    target = {"device_id": [device_id(home, BOARDROOM), device_id(home, WORKSHOP)]}
+    automation = await create_automation(home, "room_in_use", target, behavior="all")
+    await set_online(home, WORKSHOP, False)
+    await plug(home, BOARDROOM)
+    assert automation.pop_hubs() == [BOARDROOM]
+    home.simulator.hub(WORKSHOP).plug(2)
+    await set_online(home, WORKSHOP, True)
+    assert automation.pop_hubs() == []
+
+
 async def test_account_unreachable_all_rooms_unknown_does_not_fire(home: Home, room: str) -> None:
     target = {"device_id": device_id(home, BOARDROOM), "area_id": room}
     automation = await create_automation(home, "room_free", target, behavior="all")

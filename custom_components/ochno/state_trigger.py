@@ -149,7 +149,7 @@ class HubStateTrigger(HubTrigger):
         for group_id, group in self._groups.items():
             if group.waiting is not None:
                 group.rooms = found.get(group_id, [])
-                group.matched = self._check_waiting(group)
+                self._check_waiting(group)
 
     def _update_group(self, group: _Group, updated: dict[str, HubSnapshot]) -> None:
         """Update the state of a group, and fire if it changed to a match."""
@@ -160,13 +160,14 @@ class HubStateTrigger(HubTrigger):
                 snapshot = updated.get(hub.snapshot.hub.id)
                 if snapshot is not None and self._is_cause(snapshot):
                     event = group.cause = self._event(snapshot, self._key)
-        matched = group.matched = self._check_waiting(group)
+        matched = self._check_waiting(group)
         if event is not None and (matched_before or not matched):
             self._report_others(event, group, matched)
         if matched is None:
             return
         event, group.cause = group.cause, None
         if matched and not matched_before and event is not None:
+            group.matched = True
             if self._options.get(CONF_FOR):
                 self._start_timer(group, event)
             else:
@@ -174,7 +175,10 @@ class HubStateTrigger(HubTrigger):
 
     def _check_waiting(self, group: _Group) -> bool | None:
         """Return whether a group matches, and stop or restart its timer."""
-        matched = self._combine(self._matches(room) for room in group.rooms)
+        matches = [self._matches(room) for room in group.rooms]
+        matched = self._combine(matches)
+        # An ignored room or hub may have changed when it is known again.
+        group.matched = None if None in matches else matched
         if (event := group.waiting) is None:
             return matched
         if event.snapshot.hub.id not in group.hubs:
