@@ -241,6 +241,24 @@ async def test_hub_in_use_that_leaves_or_joins_room_does_not_fire(
     assert automation.pop_hubs() == []
 
 
+@pytest.mark.parametrize(
+    ("trigger", "expected"), [("room_in_use", [[FOCUS], []]), ("room_free", [[], [FOCUS]])]
+)
+async def test_room_after_hub_changed_elsewhere_and_returned_fires_for_next_change(
+    home: Home, room: str, trigger: str, expected: list[list[str]]
+) -> None:
+    automation = await create_automation(home, trigger, {"area_id": room})
+    for before, after in ((plug, unplug), (unplug, plug)):
+        await before(home, FOCUS)
+        move(home, FOCUS, None)
+        await after(home, FOCUS)
+        move(home, FOCUS, room)
+        automation.pop_hubs()
+        await before(home, FOCUS)
+        fired = automation.pop_hubs()
+        assert fired == expected.pop(0)
+
+
 @pytest.mark.parametrize("kind", ["device", "entity"])
 async def test_target_with_one_hub_of_room_ignores_its_other_hubs(
     home: Home, room: str, kind: str

@@ -88,12 +88,13 @@ class HubStateTrigger(HubTrigger):
         run_action: TriggerActionRunner,
         did_not_trigger: TriggerNotTriggeredReporter | None = None,
     ) -> CALLBACK_TYPE:
-        unsubscribes = [await super().async_attach_runner(run_action, did_not_trigger)]
-        if self._options.get(CONF_FOR):
-            unsubscribes += [
+        unsubscribes = [
+            await super().async_attach_runner(run_action, did_not_trigger),
+            *(
                 self._hass.bus.async_listen(event_type, self._handle_registry_update)
                 for event_type in _REGISTRY_EVENTS
-            ]
+            ),
+        ]
 
         @callback
         def detach() -> None:
@@ -143,6 +144,9 @@ class HubStateTrigger(HubTrigger):
     @callback
     def _handle_registry_update(self, event: Event[Any]) -> None:
         """Cancel the timers of what the target does not include any more."""
+        # A hub may leave a group, change, and return.
+        for group in self._groups.values():
+            group.matched = None
         if not any(group.waiting for group in self._groups.values()):
             return
         found = self._find_groups()
