@@ -335,6 +335,29 @@ async def test_condition_with_for_counts_time_before_automation_was_loaded(
     assert await check_conditions() == [True, False]
 
 
+async def test_condition_with_for_counts_time_of_laptop_that_stayed(
+    home: Home, entry: ConfigEntry
+) -> None:
+    move_to_focus_room(home, WORKSHOP)
+    home.simulator.hub(FOCUS).plug(2)
+    await home.poll()
+    await home.advance_time(310)
+    for hub, port in ((FOCUS, 3), (WORKSHOP, 2)):
+        home.simulator.hub(hub).plug(port)
+        await home.poll()
+        home.simulator.hub(hub).unplug(port)
+        await home.poll()
+    room = area_target_config(home, FOCUS)
+    check_conditions = await create_condition_automations(
+        home,
+        condition_config("room_in_use", room, **{"for": 300}),
+        condition_config("laptop_connected", room, **{"for": 300}),
+        condition_config("room_in_use", room, **{"for": 600}),
+        condition_config("laptop_connected", room, **{"for": 600}),
+    )
+    assert await check_conditions() == [True, True, False, False]
+
+
 async def test_condition_with_for_in_editor_is_tested_and_released(
     home: Home, entry: ConfigEntry, hass_ws_client: WebSocketGenerator
 ) -> None:

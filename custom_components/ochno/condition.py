@@ -1,7 +1,7 @@
 """Conditions for hubs and rooms."""
 
 from abc import abstractmethod
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 import time
 from typing import ClassVar, Unpack, override
@@ -36,13 +36,21 @@ from .target import (
 class Match:
     """Whether a hub, a room or a port matches a condition.
 
-    `id` identifies it. `matched` is None if unknown. `since` is the monotonic time of the last
-    change of the values that it depends on.
+    `id` identifies it. `matched` is None if unknown. `since` is the monotonic time from which it
+    has been the same without interruption, as far as the present values tell.
     """
 
     id: Hashable
     matched: bool | None
     since: float
+
+
+def _any_known_since(values: Iterable[tuple[HubSnapshot, str]]) -> tuple[bool | None, float]:
+    """Return whether one of these values is true, and since when; None if that is unknown."""
+    known = [(snapshot.current.get(key), snapshot.since.get(key, 0)) for snapshot, key in values]
+    if result := any_known(value for value, _ in known):
+        return result, min(since for value, since in known if value)
+    return result, max(since for _, since in known)
 
 
 class HubCondition(TargetConfigMixin, Condition):
@@ -117,12 +125,11 @@ class HubStateCondition(HubCondition):
     @override
     def _matches(self, target: HubTarget) -> Iterator[Match]:
         for room in self._find_rooms(target).values():
-            snapshots = [hub.snapshot for hub in room.hubs]
-            value = any_known(snapshot.current.get(self._key) for snapshot in snapshots)
+            value, since = _any_known_since((hub.snapshot, self._key) for hub in room.hubs)
             yield Match(
                 id=tuple(hub.device.id for hub in room.hubs),
                 matched=None if value is None else value is self._value,
-                since=max(snapshot.since.get(self._key, 0) for snapshot in snapshots),
+                since=since,
             )
 
     def _find_rooms(self, target: HubTarget) -> dict[str, Room]:
@@ -188,11 +195,8 @@ class LaptopConnectedCondition(HubCondition):
             # Without a selected port, a whole hub matches if any of its laptops does.
             combined = selected is None and target.includes(snapshot, "in_use")
             for group in [keys] if combined and keys else [[key] for key in keys]:
-                yield Match(
-                    id=(snapshot.hub.id, *group),
-                    matched=any_known(snapshot.current.get(key) for key in group),
-                    since=max(snapshot.since.get(key, 0) for key in group),
-                )
+                matched, since = _any_known_since((snapshot, key) for key in group)
+                yield Match(id=(snapshot.hub.id, *group), matched=matched, since=since)
 
     @staticmethod
     def _includes_port(target: HubTarget, snapshot: HubSnapshot, key: str) -> bool:
