@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from homeassistant.components import persistent_notification
@@ -126,4 +127,25 @@ async def test_digest_dismissed_notification_stays_dismissed_until_the_list_chan
     persistent_notification.async_dismiss(home.hass, "ochno_offline_digest")
     for _ in range(3):
         await home.advance_time(610)
+    assert await get_notifications(home, hass_ws_client) == []
+
+
+async def test_digest_removed_device_of_other_integration_does_not_notify_again(
+    home: Home, hub: SimHub, hass_ws_client: WebSocketGenerator
+) -> None:
+    await create_digest(home, "Boardroom")
+    hub.online = False
+    await home.poll()
+    await home.advance_time(610)
+    await home.advance_time(3)
+    persistent_notification.async_dismiss(home.hass, "ochno_offline_digest")
+    other_entry = MockConfigEntry(domain="other")
+    other_entry.add_to_hass(home.hass)
+    registry = dr.async_get(home.hass)
+    device = registry.async_get_or_create(
+        config_entry_id=other_entry.entry_id, identifiers={("other", "lamp")}
+    )
+    registry.async_remove_device(device.id)
+    await home.wait_until_idle()
+    await home.advance_time(3)
     assert await get_notifications(home, hass_ws_client) == []
