@@ -90,6 +90,34 @@ async def test_room_system_takes_over_hub_that_rejects_command_does_not_stop_the
     assert [hub.active, focus.active] == [2, 4]
 
 
+async def test_room_system_takes_over_laptop_plugged_in_during_the_run_keeps_its_port(
+    home: Home, hub: SimHub
+) -> None:
+    await home.set_external_url()
+    await home.poll()
+    focus = put_in_boardroom(home, FOCUS)
+    await create_blueprint_automation(
+        home,
+        "room_system_takes_over",
+        rooms=area_target_config(home, "Boardroom"),
+        free_for={"minutes": 5},
+        port="4",
+    )
+    for each_hub in (hub, focus):
+        await leave_port_2_active(home, each_hub)
+    home.simulator.add_fault("PUT", f"{HUBS_PATH}/{hub.id}/state", Fault.delay(5))
+    home.automations_wait = True
+    home.fire_time_changed(300)
+    await home.wait_until(lambda: home.count_requests(f"{HUBS_PATH}/{hub.id}/state", "PUT"))
+    focus.plug(3)
+    focus.set_active(3)
+    await home.wait_until(lambda: home.state("select", FOCUS, "active_port") == "3")
+    home.simulator.clear_faults()
+    home.automations_wait = False
+    await home.wait_until_idle()
+    assert [hub.active, focus.active] == [4, 3]
+
+
 async def test_room_system_takes_over_without_room_system_keeps_port(
     home: Home, entry: ConfigEntry
 ) -> None:
