@@ -281,3 +281,9 @@ async def test_documented_automation_answers_whether_a_room_is_in_use(
     assert await say(home, "is focus room in use") == "No, it is free."
     assert await say(home, "is reception in use") == "I can't tell."
     assert await say(home, "is the library in use") == "I can't tell."
+    # A room with a hub that is offline is not free.
+    focus, reception = home.device("Focus room"), home.device("Reception")
+    assert focus is not None
+    assert reception is not None
+    dr.async_get(hass).async_update_device(reception.id, area_id=focus.area_id)
+    assert await say(home, "is focus room in use") == "I can't tell."
