@@ -4,8 +4,9 @@ from collections import Counter
 from http import HTTPStatus
 import json
 import re
+import time
 from typing import Any
-from unittest.mock import ANY
+from unittest.mock import ANY, patch
 
 import pytest
 
@@ -140,6 +141,19 @@ async def test_entry_diagnostics_have_requests_of_last_24_hours(
     for _ in range(30):
         await home.advance_time(3600)
     assert len((await download(home))["requests"]) == 24
+
+
+async def test_clock_set_back_by_days_does_not_fail_the_polls(
+    home: Home, entry: ConfigEntry
+) -> None:
+    for _ in range(30):
+        await home.advance_time(3600)
+    # The frozen clock of the tests would also move the monotonic clock.
+    with patch("time.monotonic", return_value=time.monotonic()):
+        await home.advance_time(-7 * 24 * 3600)
+        home.simulator.hub("Boardroom").set_active(3)
+        await entry.runtime_data.coordinator.async_refresh()
+    assert home.state("sensor", "Boardroom", "active_port") == "3"
 
 
 async def test_diagnostics_contain_no_secrets_or_personal_data(

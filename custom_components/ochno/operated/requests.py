@@ -24,6 +24,7 @@ class RequestCounts:
         hour = datetime.now(UTC).strftime("%Y-%m-%dT%H:00Z")
         if hour not in self.hours:
             self.hours[hour] = Counter()
-            for old in sorted(self.hours)[:-_HOURS]:
+            # In the order of the requests, because the clock can be set back.
+            for old in list(self.hours)[:-_HOURS]:
                 del self.hours[old]
         self.hours[hour][f"{method} {_ID.sub('{id}', path)}: {status}"] += 1
