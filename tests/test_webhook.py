@@ -338,6 +338,19 @@ async def test_deliveries_each_second_fetch_hubs_in_bursts_and_then_each_ten_sec
     assert active_port(home) == "2"
 
 
+async def test_delivery_of_hub_is_not_delayed_by_another_hub_that_must_wait(
+    home: Home, hub: SimHub
+) -> None:
+    home.simulator.settings.delivery_token = None
+    for _ in range(6):
+        await home.simulator.deliver("Focus room", "hub:con:change", {})
+        await home.advance_time(1)
+    hub.plug(2)
+    await home.wait_for_deliveries()
+    await home.advance_time(1)
+    assert connected_state(home, 2) == "on"
+
+
 async def test_deliveries_of_many_hubs_fetch_list_each_15_seconds(home: Home, hub: SimHub) -> None:
     hubs = [home.simulator.add_hub(f"Room {number}") for number in range(20)]
     await home.advance_time(122)

@@ -51,7 +51,7 @@ class Fetches:
         self._running = False
         # The times of the last fetches of each hub.
         self._fetched: dict[str, list[float]] = {}
-        self._next_list = time.monotonic()
+        self._next_list = self._next_start = time.monotonic()
         self._unknown_until: dict[str, float] = {}
         self._cancel: CALLBACK_TYPE | None = None
         entry.async_on_unload(coordinator.async_add_listener(self._forget_missing))
@@ -65,7 +65,7 @@ class Fetches:
     def async_add_hub(self, hub_id: str) -> None:
         """Fetch a hub soon: a delivery may contain only a part of its state."""
         self._due.add(hub_id)
-        self._schedule(FETCH_DELAY)
+        self._schedule(max(FETCH_DELAY, self._seconds_left(hub_id, time.monotonic())))
 
     @callback
     def async_add_unknown_hub(self, hub_id: str) -> None:
@@ -89,8 +89,14 @@ class Fetches:
             self._cancel = None
 
     def _schedule(self, delay: float) -> None:
-        if self._cancel is None and not self._running:
-            self._cancel = async_call_later(self._hass, delay, self._start)
+        """Schedule the next run. A run that is scheduled already can only become earlier."""
+        start = time.monotonic() + delay
+        if self._running or (self._cancel is not None and self._next_start <= start):
+            return
+        if self._cancel is not None:
+            self._cancel()
+        self._next_start = start
+        self._cancel = async_call_later(self._hass, delay, self._start)
 
     @callback
     def _start(self, _now: datetime) -> None:
