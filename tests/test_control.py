@@ -194,6 +194,17 @@ async def test_area_turned_on_lost_command_raises_error(home: Home, hub: SimHub)
     assert shown_port(home) == "none"
 
 
+async def test_switch_turned_on_and_cancelled_at_once_can_be_turned_on_again(
+    hass: HomeAssistant, home: Home, hub: SimHub
+) -> None:
+    target = {"entity_id": home.entity_id("switch", "Boardroom", "port_2")}
+    action = hass.services.async_call("switch", "turn_on", target=target, blocking=True)
+    asyncio.create_task(action, eager_start=True).cancel()
+    await asyncio.sleep(0.05)
+    await home.call_action("switch", "turn_on", "Boardroom", "port_2")
+    assert hub.active == 2
+
+
 @pytest.fixture
 def context(hass_admin_user: MockUser) -> Context:
     """Return the context of an action that a user calls."""

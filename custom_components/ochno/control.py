@@ -187,9 +187,11 @@ class OchnoControl:
             ports.append(port)
             return
         ports = self._turned_on[hub_id] = [port]
-        # Home Assistant calls the other switches of an action before this continues.
-        await asyncio.sleep(0)
-        del self._turned_on[hub_id]
+        try:
+            # Home Assistant calls the other switches of an action before this continues.
+            await asyncio.sleep(0)
+        finally:
+            del self._turned_on[hub_id]
         active = self.hub(hub_id).active_port
         await self.async_set_active_port(hub_id, active if active in ports else min(ports), context)
 
