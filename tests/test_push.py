@@ -367,6 +367,19 @@ async def test_poll_fails_while_active_is_repeated_after_30_seconds(home: Home) 
     assert home.state("sensor", "Boardroom", "active_port") == "1"
 
 
+async def test_token_refresh_fails_while_active_is_repeated_after_30_seconds(home: Home) -> None:
+    home.enable_instant_updates_sensor()
+    await home.set_external_url()
+    await link_account(home)
+    assert home.instant_updates_state == "active"
+    home.simulator.expire_access_tokens()
+    home.simulator.add_fault("POST", TOKEN_PATH, Fault.status(503))
+    await home.advance_time(121)
+    assert home.state("sensor", "Boardroom", "active_port") == "unavailable"
+    await home.advance_time(31)
+    assert home.state("sensor", "Boardroom", "active_port") == "1"
+
+
 @pytest.mark.parametrize("url", ["https://8.8.8.8:8123", "https://[2606:4700::1]", FRONTEND_URL])
 async def test_external_url_public_is_subscribed(home: Home, url: str) -> None:
     home.enable_instant_updates_sensor()

@@ -8,7 +8,11 @@ from typing import Final, override
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
-from homeassistant.exceptions import ConfigEntryAuthFailed, OAuth2TokenRequestReauthError
+from homeassistant.exceptions import (
+    ConfigEntryAuthFailed,
+    OAuth2TokenRequestBaseError,
+    OAuth2TokenRequestReauthError,
+)
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 from homeassistant.util import dt as dt_util
 
@@ -118,7 +122,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
             # ConfigEntryAuthFailed would end polling, but the API may recover.
             must_sign_in = async_handle_rejected_token(self.hass, self.config_entry)
             raise update_failed(err, REAUTH_POLL_INTERVAL if must_sign_in else retry_after) from err
-        except OperatedError as err:
+        except (OperatedError, OAuth2TokenRequestBaseError) as err:
             if isinstance(err, OperatedForbiddenError):
                 async_create_issue(self.hass, self.config_entry, "scope_missing")
             if isinstance(err, OperatedResponseError):

@@ -12,7 +12,11 @@ from homeassistant.config_entries import (
     ConfigEntryState,
 )
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.exceptions import HomeAssistantError, OAuth2TokenRequestReauthError
+from homeassistant.exceptions import (
+    HomeAssistantError,
+    OAuth2TokenRequestBaseError,
+    OAuth2TokenRequestReauthError,
+)
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.update_coordinator import UpdateFailed
@@ -161,12 +165,21 @@ def error_summary(err: BaseException) -> str:
     return repr(err) if isinstance(err, OperatedError) else type(err).__name__
 
 
-def update_failed(err: OperatedError, retry_after: float) -> UpdateFailed:
+def update_failed(
+    err: OperatedError | OAuth2TokenRequestBaseError, retry_after: float
+) -> UpdateFailed:
     """Return the error of a failed poll.
 
     It has the seconds to wait before the next poll: 30 to 3,600 after a rate limit, otherwise
     `retry_after`.
     """
+    if isinstance(err, OAuth2TokenRequestBaseError):
+        return UpdateFailed(
+            translation_domain=err.translation_domain,
+            translation_key=err.translation_key,
+            translation_placeholders=err.translation_placeholders,
+            retry_after=retry_after,
+        )
     placeholders: dict[str, str] | None = None
     match err:
         case OperatedForbiddenError():
