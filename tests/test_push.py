@@ -828,6 +828,19 @@ async def test_missed_delivery_restores_poll_interval_and_replaces_subscription(
     assert home.instant_updates_state == "active"
 
 
+async def test_changes_during_outage_keep_state_active(home: Home, hub: SimHub) -> None:
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(503), times=None)
+    await home.advance_time(122)
+    home.simulator.settings.delivery_drop = True
+    hub.plug(2)
+    home.simulator.settings.delivery_drop = False
+    home.simulator.clear_faults()
+    await home.poll()
+    assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
+    await home.advance_time(11)
+    assert home.instant_updates_state == "active"
+
+
 async def test_missed_delivery_while_failing_keeps_subscription(home: Home, hub: SimHub) -> None:
     await poll_undelivered_change(home, hub)
     await home.advance_time(11)

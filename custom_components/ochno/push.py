@@ -166,11 +166,12 @@ class OchnoPush:
     @callback
     def _handle_coordinator_update(self) -> None:
         """Expect a delivery for each change that a poll found; retry after an outage."""
-        if self.state is PushState.ACTIVE or self._missed.hub_ids:
-            coordinator = self._coordinator
-            self._missed.async_handle_poll(coordinator.changed_by_poll, set(coordinator.data))
         was_unavailable = self._account_unavailable
         self._account_unavailable = not self._coordinator.last_update_success
+        if self.state is PushState.ACTIVE or self._missed.hub_ids:
+            # A change during an outage could not be delivered.
+            changed = set() if was_unavailable else self._coordinator.changed_by_poll
+            self._missed.async_handle_poll(changed, set(self._coordinator.data))
         if was_unavailable and not self._account_unavailable and self._failures:
             self._start_maintenance()
 
