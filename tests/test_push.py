@@ -841,6 +841,25 @@ async def test_changes_during_outage_keep_state_active(home: Home, hub: SimHub) 
     assert home.instant_updates_state == "active"
 
 
+@pytest.mark.parametrize("hubs", [1, 5])
+async def test_change_that_poll_finds_before_the_fetch_after_its_delivery_keeps_state_active(
+    home: Home, hub: SimHub, hubs: int
+) -> None:
+    home.simulator.settings.delivery_token = None
+    others = [home.simulator.add_hub(f"Room {number}") for number in range(1, hubs)]
+    await home.advance_time(122)
+    for one in (hub, *others):
+        one.plug(2)
+    await home.wait_for_deliveries()
+    # The list is fetched instead of five hubs.
+    if hubs == 1:
+        await home.entry.runtime_data.coordinator.async_refresh()
+    await home.advance_time(1)
+    assert home.state("binary_sensor", "Boardroom", "port_2_connected") == "on"
+    await home.advance_time(11)
+    assert home.instant_updates_state == "active"
+
+
 async def test_missed_delivery_while_failing_keeps_subscription(home: Home, hub: SimHub) -> None:
     await poll_undelivered_change(home, hub)
     await home.advance_time(11)

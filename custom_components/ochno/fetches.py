@@ -47,6 +47,7 @@ class Fetches:
         self._entry = entry
         self._coordinator = coordinator
         self._due: set[str] = set()
+        self._in_progress: set[str] = set()
         self._list_due = False
         self._running = False
         # The times of the last fetches of each hub.
@@ -55,6 +56,11 @@ class Fetches:
         self._unknown_until: dict[str, float] = {}
         self._cancel: CALLBACK_TYPE | None = None
         entry.async_on_unload(coordinator.async_add_listener(self._forget_missing))
+
+    @property
+    def pending(self) -> set[str]:
+        """The ids of the hubs whose fetch is due or in progress."""
+        return self._due | self._in_progress
 
     @callback
     def _forget_missing(self) -> None:
@@ -113,6 +119,7 @@ class Fetches:
             await self._async_fetch_due()
         finally:
             self._running = False
+            self._in_progress.clear()
         if self._due or self._list_due:
             self._schedule(max(FETCH_DELAY, self._seconds_until_next()))
 
@@ -125,11 +132,12 @@ class Fetches:
         if self._list_due or len(ready) > _MAX_SINGLE_FETCHES:
             if now >= self._next_list:
                 self._next_list = now + _LIST_INTERVAL
-                self._due.clear()
+                self._in_progress, self._due = self._due, set()
                 self._list_due = False
                 await self._coordinator.async_refresh()
                 self._report_changes(before)
             return
+        self._in_progress.update(ready)
         for hub_id in ready:
             self._due.discard(hub_id)
             self._fetched[hub_id] = [*self._fetched.get(hub_id, [])[1 - _BURST :], now]

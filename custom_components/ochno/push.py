@@ -171,7 +171,8 @@ class OchnoPush:
         if self.state is PushState.ACTIVE or self._missed.hub_ids:
             # A change during an outage could not be delivered.
             changed = set() if was_unavailable else self._coordinator.changed_by_poll
-            self._missed.async_handle_poll(changed, set(self._coordinator.data))
+            undelivered = changed - self.webhook.announced_hub_ids
+            self._missed.async_handle_poll(undelivered, set(self._coordinator.data))
         if was_unavailable and not self._account_unavailable and self._failures:
             self._start_maintenance()
 

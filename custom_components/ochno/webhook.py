@@ -123,6 +123,11 @@ class OchnoWebhook:
         self.accept(None)
         self._fetches.async_stop()
 
+    @property
+    def announced_hub_ids(self) -> set[str]:
+        """The ids of the hubs that are still to be fetched after a delivery."""
+        return self._fetches.pending
+
     def async_request_list(self) -> None:
         """Fetch the list soon, because a delivery was lost."""
         self._fetches.async_add_unknown_hub("")
