@@ -351,6 +351,19 @@ async def test_delivery_of_hub_is_not_delayed_by_another_hub_that_must_wait(
     assert connected_state(home, 2) == "on"
 
 
+async def test_deliveries_for_more_than_four_hubs_fetch_only_these_if_the_list_has_no_states(
+    home: Home, hub: SimHub
+) -> None:
+    home.simulator.settings.list_state = False
+    hubs = [home.simulator.add_hub(f"Room {number}") for number in range(20)]
+    await home.advance_time(122)
+    before = count_hub_requests(home)
+    for one in hubs[:6]:
+        await home.simulator.deliver(one, "hub:con:change", {})
+    await home.advance_time(1)
+    assert new_hub_requests(home, before) == {f"{HUBS_PATH}/{one.id}": 1 for one in hubs[:6]}
+
+
 async def test_deliveries_of_many_hubs_fetch_list_each_15_seconds(home: Home, hub: SimHub) -> None:
     hubs = [home.simulator.add_hub(f"Room {number}") for number in range(20)]
     await home.advance_time(122)

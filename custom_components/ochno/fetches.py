@@ -21,6 +21,7 @@ FETCH_DELAY: Final = 1
 _BURST: Final = 5
 _HUB_INTERVAL: Final = 10
 # If more hubs must be fetched, the hub list is fetched instead, at most once in these seconds.
+# After a list without states, each hub of the account would have to be fetched.
 _MAX_SINGLE_FETCHES: Final = 4
 _LIST_INTERVAL: Final = 15
 # Seconds until an unknown hub causes another list, and the number of unknown hubs remembered.
@@ -129,7 +130,8 @@ class Fetches:
         self._due &= hubs.keys()
         ready = [hub_id for hub_id in self._due if self._seconds_left(hub_id, now) <= 0]
         before = {hub_id: hubs[hub_id] for hub_id in self._due}
-        if self._list_due or len(ready) > _MAX_SINGLE_FETCHES:
+        use_list = len(ready) > _MAX_SINGLE_FETCHES and self._coordinator.list_has_states
+        if self._list_due or use_list:
             if now >= self._next_list:
                 self._next_list = now + _LIST_INTERVAL
                 self._in_progress, self._due = self._due, set()
@@ -140,7 +142,8 @@ class Fetches:
         self._in_progress.update(ready)
         for hub_id in ready:
             self._due.discard(hub_id)
-            self._fetched[hub_id] = [*self._fetched.get(hub_id, [])[1 - _BURST :], now]
+            fetched = self._fetched.get(hub_id, [])[1 - _BURST :]
+            self._fetched[hub_id] = [*fetched, time.monotonic()]
             # A persistent error is reported by the next poll.
             with suppress(OperatedError, OAuth2TokenRequestBaseError):
                 await self._coordinator.async_refresh_hub(hub_id)
