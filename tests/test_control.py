@@ -15,6 +15,7 @@ from homeassistant.const import EVENT_STATE_CHANGED
 from homeassistant.core import Context, Event, EventStateChangedData, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
+from homeassistant.setup import async_setup_component
 
 from .home import HUBS_PATH, TOKEN_PATH, Home
 from .simulator import Fault, SimHub
@@ -134,6 +135,24 @@ async def test_switch_of_inactive_port_turned_off_sends_no_command(home: Home, h
     await home.call_action("switch", "turn_off", "Boardroom", "port_2")
     assert command_bodies(home) == []
     assert hub.active == 1
+
+
+async def test_command_after_cancelled_update_of_entity_is_sent(
+    hass: HomeAssistant, home: Home, hub: SimHub
+) -> None:
+    await async_setup_component(hass, "homeassistant", {})
+    await wait_for_next_poll(home)
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.delay(0.2))
+    polls = home.count_requests(HUBS_PATH)
+    target = {"entity_id": home.entity_id("select", "Boardroom", "active_port")}
+    update = asyncio.create_task(
+        hass.services.async_call("homeassistant", "update_entity", target, blocking=True)
+    )
+    await home.wait_until(lambda: home.count_requests(HUBS_PATH) > polls)
+    update.cancel()
+    await asyncio.wait([update])
+    await select(home, "3")
+    assert command_bodies(home) == ['{"activeport":3}']
 
 
 async def call_switch_action_for_area(home: Home, action: str, *hubs: str) -> list[tuple[str, str]]:

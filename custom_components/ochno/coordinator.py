@@ -1,5 +1,6 @@
 """Data update coordinator: polls the hubs of one account and notifies listeners of changes."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -218,6 +219,14 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
         async_handle_accepted_token(self.hass, self.config_entry)
         async_delete_issue(self.hass, self.config_entry, "scope_missing")
         async_update_response_issue(self.hass, self.config_entry, understood=not hub_list.malformed)
+
+    @override
+    async def async_request_refresh(self) -> None:
+        """Poll soon. The poll continues if the caller is cancelled, or else it would fail."""
+        refresh = self.config_entry.async_create_background_task(
+            self.hass, super().async_request_refresh(), "Ochno refresh"
+        )
+        await asyncio.wait([refresh])
 
     @callback
     @override
