@@ -222,7 +222,7 @@ class OchnoCoordinator(DataUpdateCoordinator[dict[str, Hub]]):
 
     @override
     async def async_request_refresh(self) -> None:
-        """Poll soon. The poll continues if the caller is cancelled, or else it would fail."""
+        """Poll soon. The poll continues if the caller is cancelled; it would count as failed."""
         refresh = self.config_entry.async_create_background_task(
             self.hass, super().async_request_refresh(), "Ochno refresh"
         )
