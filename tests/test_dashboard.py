@@ -302,6 +302,29 @@ async def test_offline_badge_is_visible_while_hub_is_disconnected(
     assert home.state("binary_sensor", "Reception", "connectivity") == "off"
 
 
+async def test_room_whose_hubs_are_unavailable_has_one_badge_that_says_so(
+    home: Home, dashboard: Dashboard
+) -> None:
+    move_hub(home, "Workshop", "Focus room")
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(500), times=None)
+    await home.poll()
+    first, second = (
+        home.entity_id("binary_sensor", hub, "connectivity") for hub in ("Focus room", "Workshop")
+    )
+    assert home.state("binary_sensor", "Workshop", "connectivity") == "unavailable"
+    [cards] = await dashboard.cards("rooms")
+    [room] = [card for card in cards if card.get("heading") == "Focus room"]
+    badges = [it for it in room["badges"] if it.get("entity") in (first, second)]
+    assert {(it["name"], it["state_content"]) for it in badges} == {("Unavailable", "name")}
+    assert [it["visibility"] for it in badges] == [
+        [{"condition": "state", "entity": first, "state": "unavailable"}],
+        [
+            {"condition": "state", "entity": second, "state": "unavailable"},
+            {"condition": "state", "entity": first, "state_not": ["unavailable"]},
+        ],
+    ]
+
+
 async def test_active_port_badge_is_hidden_while_no_port_is_active(
     home: Home, dashboard: Dashboard
 ) -> None:
@@ -634,6 +657,20 @@ async def test_hubs_view_without_problems_says_so(home: Home, dashboard: Dashboa
     await home.poll()
     [_, text], *_ = await dashboard.cards("hubs")
     assert text["content"] == "No hub is offline or overheating."
+
+
+async def test_hubs_view_account_not_reachable_lists_hubs_as_problems(
+    home: Home, dashboard: Dashboard
+) -> None:
+    home.simulator.hub("Reception").online = True
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(500), times=None)
+    await home.poll()
+    [[title, *tiles], *_] = await dashboard.cards("hubs")
+    assert title["heading"] == "Problems"
+    hubs = ("Boardroom", "Focus room", "Reception", "Workshop")
+    assert [(tile["name"], tile["entity"]) for tile in tiles] == [
+        (hub, home.entity_id("binary_sensor", hub, "connectivity")) for hub in hubs
+    ]
 
 
 async def test_hubs_view_hidden_account_sensor_is_not_shown(

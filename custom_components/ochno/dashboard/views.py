@@ -11,7 +11,7 @@ from homeassistant.helpers import entity_registry as er, floor_registry as fr
 from ..const import DOMAIN
 from ..data import OchnoConfigEntry
 from ..entity import NO_PORT
-from ..rooms import Room
+from ..rooms import Room, RoomHub
 from .cards import (
     ACTIVE_PORT,
     ROOM_SYSTEM_ICON,
@@ -110,8 +110,21 @@ def rooms_view(context: DashboardContext, floor_key: str | None, page: int) -> V
 
 
 def _has_no_problem(room: Room) -> bool:
-    values = [hub.snapshot.current for hub in room.hubs]
-    return not any(it.get("connectivity") is False or it.get("overheating") for it in values)
+    return not any(_problems(hub) for hub in room.hubs)
+
+
+def _problems(hub: RoomHub) -> list[str]:
+    """Return the keys of the entities that show a problem of a hub.
+
+    Nothing is known about a hub while its account cannot be reached, or after it was removed.
+    """
+    current = hub.snapshot.current
+    problems = []
+    if not current or current.get("connectivity") is False:
+        problems.append("connectivity")
+    if current.get("overheating"):
+        problems.append("overheating")
+    return problems
 
 
 def _watched(context: DashboardContext, rooms: Iterable[Room]) -> list[str]:
@@ -133,8 +146,20 @@ def _room_card(context: DashboardContext, room: Room) -> Card:
 
 def _room_badges(context: DashboardContext, room: Room) -> Iterator[Card]:
     yield from map(overheating_badge, context.hub_entities(room.hubs, ["overheating"]))
-    for entry in context.hub_entities(room.hubs, ["connectivity"]):
+    connectivity = context.hub_entities(room.hubs, ["connectivity"])
+    for entry in connectivity:
         yield offline_badge(context, entry, tap_action=navigate(room_path(room)))
+    # Only one is visible.
+    for index, entry in enumerate(connectivity):
+        others = [state_is_not(it.entity_id, STATE_UNAVAILABLE) for it in connectivity[:index]]
+        yield entity_badge(
+            entry,
+            state_is(entry.entity_id, STATE_UNAVAILABLE),
+            *others,
+            # The badge would show a dash as the state.
+            name=context.text("unavailable"),
+            state_content="name",
+        )
     # Only one is visible: in use if one of the hubs is, free if all of them are.
     in_use = context.hub_entities(room.hubs, ["in_use"])
     for index, entry in enumerate(in_use):
@@ -186,9 +211,7 @@ def _problem_cards(context: DashboardContext) -> Iterator[Card]:
         tile(entry, hub.name, tap_action=navigate(room_path(room)))
         for room in context.rooms
         for hub in room.hubs
-        for key, problem in (("connectivity", False), ("overheating", True))
-        if hub.snapshot.current.get(key) is problem
-        for entry in context.hub_entities([hub], [key])
+        for entry in context.hub_entities([hub], _problems(hub))
     ]
     yield from tiles[:MAX_PROBLEMS]
     if not tiles:
