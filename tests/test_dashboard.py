@@ -203,7 +203,7 @@ async def test_reload_and_second_account_keep_one_dashboard_for_all(
     ]
 
 
-async def test_user_without_admin_rights_has_dashboard_without_device_pages(
+async def test_user_without_admin_rights_has_dashboard_without_settings(
     home: Home,
     dashboard: Dashboard,
     hass_ws_client: WebSocketGenerator,
@@ -215,6 +215,9 @@ async def test_user_without_admin_rights_has_dashboard_without_device_pages(
     for user, is_admin in ((dashboard, True), (other, False)):
         [title, *_], _ = await user.cards(path)
         assert ("tap_action" in title) is is_admin
+        # Only an administrator can assign areas to floors.
+        [rooms] = await user.cards("rooms")
+        assert (rooms[-1]["type"] == "markdown") is is_admin
 
 
 # Rooms

@@ -22,7 +22,7 @@ class DashboardContext:
     """Data for the dashboard of one user.
 
     `texts` are the translations in the language of the user. `rooms` are the rooms that the options
-    of the dashboard select. An administrator can open the pages of devices.
+    of the dashboard select. An administrator can open the pages of devices and the settings.
     """
 
     hass: HomeAssistant

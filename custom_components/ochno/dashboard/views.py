@@ -103,7 +103,8 @@ def rooms_view(context: DashboardContext, floor_key: str | None, page: int) -> V
         cards = [_room_card(context, room) for room in rooms]
         if len(shown) > 1 or floor.key not in (NO_FLOOR, NO_AREA):
             cards.insert(0, heading(floor.name, icon=floor.icon))
-        if key := {NO_FLOOR: "assign_floors", NO_AREA: "assign_areas"}.get(floor.key):
+        key = {NO_FLOOR: "assign_floors", NO_AREA: "assign_areas"}.get(floor.key)
+        if key and context.is_admin:
             cards.append(hint(context.text(key), grid_options={"columns": "full"}))
         sections.append(section(*cards, column_span=MAX_COLUMNS, background=True))
     return View(sections=sections, watch=watch)
