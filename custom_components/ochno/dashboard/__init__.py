@@ -17,7 +17,11 @@ from homeassistant.components.http import StaticPathConfig
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import area_registry as ar, floor_registry as fr
+from homeassistant.helpers import (
+    area_registry as ar,
+    entity_registry as er,
+    floor_registry as fr,
+)
 from homeassistant.helpers.translation import async_get_translations
 from homeassistant.loader import async_get_integration
 
@@ -140,17 +144,19 @@ def _error_view(context: DashboardContext, err: DashboardOptionError) -> View:
 
 
 def _accounts_not_loaded(context: DashboardContext) -> list[str]:
-    """Return a sensor of each account that is not loaded.
+    """Return sensors of each account that is not loaded. Some can be disabled.
 
-    Its state changes when the rooms of the account are known, for example after the internet was
+    Their states change when the rooms of the account are known, for example after the internet was
     not available at the start of Home Assistant.
     """
+    registry = er.async_get(context.hass)
     sensors = [
-        context.entity(entry.unique_id or "", "rooms_in_use", Platform.SENSOR)
+        registry.async_get_entity_id(Platform.SENSOR, DOMAIN, f"{entry.unique_id}_{key}")
         for entry in context.hass.config_entries.async_entries(DOMAIN, include_disabled=False)
         if entry.state is not ConfigEntryState.LOADED
+        for key in ("rooms_in_use", "rooms_free", "hubs_online", "hubs_offline")
     ]
-    return [sensor.entity_id for sensor in sensors if sensor]
+    return [sensor for sensor in sensors if sensor]
 
 
 def _views(context: DashboardContext, config: Mapping[str, object]) -> Iterator[Card]:
