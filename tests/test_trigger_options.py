@@ -126,6 +126,32 @@ async def test_hub_moved_during_for_with_device_target_reports_new_area(
     assert variables["area"] == "Elsewhere"
 
 
+async def test_hub_that_became_free_in_outage_and_left_target_does_not_replace_other_room(
+    home: Home, entry: ConfigEntry, room: Config
+) -> None:
+    boardroom = home.simulator.hub(BOARDROOM)
+    target = {"area_id": [*room["area_id"], "boardroom"]}
+    automation = await create_automation(
+        home, "room_free", target, behavior="first", **FOR_5_MINUTES
+    )
+    home.simulator.hub(WORKSHOP).online = False
+    for hub in (BOARDROOM, FOCUS):
+        home.simulator.hub(hub).plug(2)
+    await home.poll()
+    boardroom.unplug(2)
+    await home.poll()
+    boardroom.online = False
+    await home.poll()
+    # The room may be in use, because its other hub is offline.
+    home.simulator.hub(FOCUS).unplug(2)
+    await home.poll()
+    move_hub(home)
+    boardroom.online = True
+    await home.poll()
+    await home.advance_time(310)
+    assert automation.pop_hubs() == [BOARDROOM]
+
+
 async def test_room_with_hub_in_use_that_joins_during_for_does_not_become_free(
     home: Home, entry: ConfigEntry, hass_ws_client: WebSocketGenerator
 ) -> None:

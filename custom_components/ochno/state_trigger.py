@@ -52,6 +52,12 @@ class _Group:
     waiting: HubEvent | None = None
     cancel_timer: CALLBACK_TYPE | None = None
 
+    def set_rooms(self, rooms: list[Room]) -> None:
+        """Set the rooms. A hub that joins or leaves the group is not a change of its state."""
+        known_ids, self.rooms = self.hubs.keys(), rooms
+        if self.hubs.keys() != known_ids:
+            self.matched = self.cause = None
+
     def stop_timer(self) -> None:
         """Stop the timer, if there is one."""
         if self.cancel_timer is not None:
@@ -135,10 +141,7 @@ class HubStateTrigger(HubTrigger):
         updated = {snapshot.hub.id: snapshot for snapshot in snapshots}
         for group_id, rooms in self._find_groups(updated.keys()).items():
             group = self._groups.setdefault(group_id, _Group())
-            known_ids, group.rooms = group.hubs.keys(), rooms
-            if group.hubs.keys() != known_ids:
-                # A hub that joins or leaves the group is not a change of its state.
-                group.matched = group.cause = None
+            group.set_rooms(rooms)
             self._update_group(group, updated)
 
     @callback
@@ -152,7 +155,7 @@ class HubStateTrigger(HubTrigger):
         found = self._find_groups()
         for group_id, group in self._groups.items():
             if group.waiting is not None:
-                group.rooms = found.get(group_id, [])
+                group.set_rooms(found.get(group_id, []))
                 self._check_waiting(group)
 
     def _update_group(self, group: _Group, updated: dict[str, HubSnapshot]) -> None:
