@@ -272,6 +272,47 @@ async def test_port_in_its_own_area_is_not_in_area_of_hub(home: Home, entry: Con
     assert automation.pop_ports() == [3]
 
 
+def move_entities_to_desk(home: Home) -> None:
+    """Move all entities of all hubs to an area of their own."""
+    desk = ar.async_get(home.hass).async_get_or_create("Desk").id
+    registry = er.async_get(home.hass)
+    for entity in er.async_entries_for_config_entry(registry, home.entry.entry_id):
+        registry.async_update_entity(entity.entity_id, area_id=desk)
+
+
+@pytest.mark.parametrize("access", ["read", "control"])
+async def test_trigger_active_port_in_its_own_area_is_not_in_area_of_hub(
+    home: Home, access: str
+) -> None:
+    await home.link_account(access=access)
+    automation = await create_automation(
+        home, "active_port_changed", area_target_config(home, FOCUS)
+    )
+    for port, expected in ((2, [2]), (3, [])):
+        home.simulator.hub(FOCUS).set_active(port)
+        await home.poll()
+        assert automation.pop_ports() == expected
+        move_entities_to_desk(home)
+
+
+@pytest.mark.parametrize("access", ["read", "control"])
+async def test_condition_active_port_in_its_own_area_is_not_in_area_of_hub(
+    home: Home, access: str
+) -> None:
+    await home.link_account(access=access)
+    target = area_target_config(home, FOCUS)
+    check_conditions = await create_condition_automations(
+        home,
+        condition_config("port_active", target),
+        condition_config("port_active", target, port=2),
+    )
+    home.simulator.hub(FOCUS).set_active(2)
+    await home.poll()
+    assert await check_conditions() == [True, True]
+    move_entities_to_desk(home)
+    assert await check_conditions() == [False, False]
+
+
 # The device of the account
 
 

@@ -161,16 +161,18 @@ class HubTarget:
         if f"port_{snapshot.hub.fixed_port}_connected" in keys:
             return any(self._included.names(self._entity(snapshot, key)) for key in keys)
         return any(
-            self._included.selects(self._entity(snapshot, key), devices)
-            and not self.excludes(snapshot, key)
-            for key in (*keys, *other_keys)
+            self._included.selects(entity, devices)
+            and (self._excluded.empty or not self._excluded.selects(entity, devices))
+            for entity in self._entities(snapshot, *keys, *other_keys)
         )
 
     def excludes(self, snapshot: HubSnapshot, *keys: str) -> bool:
         """Return whether the target excludes one of a hub's entities, given by their keys."""
         if self._excluded.empty or not (devices := self._devices(snapshot)):
             return False
-        return any(self._excluded.selects(self._entity(snapshot, key), devices) for key in keys)
+        return any(
+            self._excluded.selects(entity, devices) for entity in self._entities(snapshot, *keys)
+        )
 
     def hubs(self, key: str, hub_ids: Set[str] | None = None) -> dict[str, Room]:
         """Return the hubs with an included entity, each as a room of its own, by device id.
@@ -212,6 +214,11 @@ class HubTarget:
             device.via_device_id or "", include_child_devices=False, include_composite_devices=False
         )
         return [device, account] if account else [device]
+
+    def _entities(self, snapshot: HubSnapshot, *keys: str) -> Sequence[er.RegistryEntry | None]:
+        """Return the registered ones of a hub's entities; one None if there are none."""
+        # Depending on the access, a port has a switch or a binary sensor.
+        return [entity for key in keys if (entity := self._entity(snapshot, key))] or [None]
 
     def _entity(self, snapshot: HubSnapshot, key: str) -> er.RegistryEntry | None:
         return async_hub_entity(self._hass, snapshot.hub.id, key)
