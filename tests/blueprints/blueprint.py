@@ -59,6 +59,14 @@ def device_id(home: Home, hub: str = "Boardroom") -> str:
     return device.id
 
 
+def account_device_id(home: Home) -> str:
+    """Return the id of the account's device."""
+    entry_id = home.entry.entry_id
+    device = dr.async_get(home.hass).async_get_device_by_identifier(("ochno", entry_id), entry_id)
+    assert device is not None
+    return device.id
+
+
 def rename_entities(home: Home) -> None:
     """Give all entities of the account entity ids as in another language."""
     registry = er.async_get(home.hass)

@@ -9,6 +9,7 @@ from ..home import Home
 from ..simulator import SimHub
 from .blueprint import (
     FOCUS,
+    account_device_id,
     advance_time_to,
     create_blueprint_automation,
     device_id,
@@ -48,6 +49,14 @@ async def test_default_port_after_hours_accepts_targets(home: Home, hub: SimHub,
     await advance_time_to(home, 20)
     assert hub.active == 4
     assert home.simulator.hub(FOCUS).active == 0
+
+
+async def test_default_port_after_hours_accepts_device_of_account(home: Home, hub: SimHub) -> None:
+    await advance_time_to(home, 12)
+    target = {"device_id": account_device_id(home)}
+    await create_blueprint_automation(home, "default_port_after_hours", hubs=target, port="4")
+    await advance_time_to(home, 20)
+    assert [hub.active, home.simulator.hub(FOCUS).active] == [4, 4]
 
 
 async def test_default_port_after_hours_room_with_two_hubs_resets_both_when_free(

@@ -10,13 +10,14 @@ from yarl import URL
 
 from homeassistant.components.blueprint.models import Blueprint
 from homeassistant.components.blueprint.schemas import BLUEPRINT_SCHEMA
+from homeassistant.helpers import device_registry as dr, label_registry as lr
 from homeassistant.helpers.selector import selector
 from homeassistant.helpers.template import Template
 from homeassistant.util.yaml import load_yaml_dict
 
 from ..automation import Config, target_config
 from ..home import Home
-from .blueprint import BLUEPRINTS, FOCUS, REPOSITORY, ROOT, device_id
+from .blueprint import BLUEPRINTS, FOCUS, REPOSITORY, ROOT, account_device_id, device_id
 
 
 @pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda path: path.stem)
@@ -92,3 +93,9 @@ async def test_target_templates_of_blueprints_are_the_same_and_resolve_include_a
     assert resolve(both) == all_hubs[:2]
     assert resolve(both | {"exclude": boardroom}) == all_hubs[1:2]
     assert resolve({"device_id": device_id(home, "Reception")}) == []
+    account = account_device_id(home)
+    assert resolve({"device_id": account, "exclude": boardroom}) == all_hubs[1:]
+    assert resolve(both | {"exclude": {"device_id": account}}) == []
+    label = lr.async_get(home.hass).async_create("Building").label_id
+    dr.async_get(home.hass).async_update_device(account, labels={label})
+    assert resolve({"label_id": label}) == all_hubs
