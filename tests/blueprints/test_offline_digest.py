@@ -100,6 +100,46 @@ async def test_digest_account_unreachable_at_start_lists_hub_when_it_is_known(
     assert await get_notifications(home, hass_ws_client) == digest("Boardroom")
 
 
+async def test_digest_after_failed_poll_keeps_offline_hub_when_other_hub_comes_back(
+    home: Home, hub: SimHub, hass_ws_client: WebSocketGenerator
+) -> None:
+    await create_digest(home, "Boardroom", FOCUS)
+    hub.online = False
+    await home.poll()
+    await home.advance_time(610)
+    await home.advance_time(3)
+    home.simulator.add_fault("GET", HUBS_PATH, Fault.status(503))
+    await home.poll(2)
+    for online in (False, True):
+        home.simulator.hub(FOCUS).online = online
+        await home.poll()
+    await home.advance_time(3)
+    assert await get_notifications(home, hass_ws_client) == digest("Boardroom")
+    await home.advance_time(605)
+    assert await get_notifications(home, hass_ws_client) == digest("Boardroom")
+    hub.online = True
+    await home.poll()
+    await home.advance_time(3)
+    assert await get_notifications(home, hass_ws_client) == []
+
+
+async def test_digest_without_listed_hubs_is_cleared_although_other_hub_just_went_offline(
+    home: Home, hub: SimHub, hass_ws_client: WebSocketGenerator
+) -> None:
+    await create_digest(home, "Boardroom", FOCUS)
+    hub.online = False
+    await home.poll()
+    await home.advance_time(610)
+    await home.advance_time(3)
+    assert await get_notifications(home, hass_ws_client) == digest("Boardroom")
+    home.simulator.hub(FOCUS).online = False
+    await home.poll()
+    hub.online = True
+    await home.poll()
+    await home.advance_time(3)
+    assert await get_notifications(home, hass_ws_client) == []
+
+
 async def test_digest_removed_hub_is_no_longer_listed(
     home: Home, hub: SimHub, hass_ws_client: WebSocketGenerator
 ) -> None:
