@@ -415,14 +415,18 @@ async def test_room_in_use_all_with_last_room_offline_fires_if_laptop_is_plugged
     assert automation.pop_hubs() == ([WORKSHOP] if port else [])
 
 
+@pytest.mark.parametrize("rename", [False, True], ids=["", "renamed"])
 async def test_room_in_use_all_fired_without_offline_room_does_not_fire_again_when_it_returns(
-    home: Home, room: str
+    home: Home, room: str, rename: bool
 ) -> None:
     target = {"device_id": [device_id(home, BOARDROOM), device_id(home, WORKSHOP)]}
     automation = await create_automation(home, "room_in_use", target, behavior="all")
     await set_online(home, WORKSHOP, False)
     await plug(home, BOARDROOM)
     assert automation.pop_hubs() == [BOARDROOM]
+    if rename:
+        registry = dr.async_get(home.hass)
+        registry.async_update_device(device_id(home, FOCUS), name_by_user="Den")
     home.simulator.hub(WORKSHOP).plug(2)
     await set_online(home, WORKSHOP, True)
     assert automation.pop_hubs() == []

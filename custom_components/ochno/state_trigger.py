@@ -33,6 +33,27 @@ _REGISTRY_EVENTS = (
     dr.EVENT_DEVICE_REGISTRY_UPDATED,
     er.EVENT_ENTITY_REGISTRY_UPDATED,
 )
+# Attributes of devices and entities that decide which targets and rooms include them.
+_TARGET_ATTRIBUTES = frozenset(
+    {
+        "area_id",
+        "config_entry_id",
+        "disabled_by",
+        "entity_id",
+        "identifiers",
+        "labels",
+        "unique_id",
+        "via_device_id",
+    }
+)
+
+
+def _may_change_targets(event: Event[Any]) -> bool:
+    """Return whether a hub may leave or join a target because a registry changed."""
+    if (changes := event.data.get("changes")) is not None:
+        return not _TARGET_ATTRIBUTES.isdisjoint(changes)
+    # What is created was in no group.
+    return bool(event.data["action"] != "create")
 
 
 @dataclass(kw_only=True)
@@ -147,9 +168,10 @@ class HubStateTrigger(HubTrigger):
     @callback
     def _handle_registry_update(self, event: Event[Any]) -> None:
         """Cancel the timers of what the target does not include any more."""
-        # A hub may leave a group, change, and return.
-        for group in self._groups.values():
-            group.matched = None
+        if _may_change_targets(event):
+            # A hub may leave a group, change, and return.
+            for group in self._groups.values():
+                group.matched = None
         if not any(group.waiting for group in self._groups.values()):
             return
         found = self._find_groups()
