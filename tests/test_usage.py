@@ -470,6 +470,27 @@ async def test_rooms_sensors_of_second_account_do_not_change_those_of_first(
     assert [state.state for state in states if state] == ["1", "2"]
 
 
+async def test_rooms_sensors_offline_hub_that_moves_to_another_account_leaves_its_room(
+    home: Home, hub: SimHub
+) -> None:
+    rooms_free = room_entity_ids(home)[1]
+    move(home, BOARDROOM)
+    focus = home.simulator.hub("Focus room")
+    focus.online = False
+    await home.poll()
+    # Only the workshop. The hub that is offline may be in use.
+    state = home.hass.states.get(rooms_free)
+    assert state is not None
+    assert state.state == "1"
+    await home.run_user_flow("Second Organisation")
+    focus.account_id = home.simulator.database.account("Second Organisation").id
+    home.simulator.database.version += 1
+    await home.poll(3)
+    state = home.hass.states.get(rooms_free)
+    assert state is not None
+    assert state.state == "2"
+
+
 async def test_rooms_sensors_without_hubs_are_zero(home: Home) -> None:
     home.simulator.remove_hub("Elsewhere")
     await home.link_account("Second Organisation")

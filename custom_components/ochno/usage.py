@@ -159,8 +159,12 @@ class RoomCounter:
     def _handle_device_updated(self, event: Event[dr.EventDeviceRegistryUpdatedData]) -> None:
         """Count the rooms after a change of a device, such as its area."""
         device = dr.async_get(self._hass).async_get(event.data["device_id"])
-        # A removed device may have been one of this account.
-        if device is None or device.config_entry_id == self._entry.entry_id:
+        # A removed device may have been one of this account. A hub may move to another account.
+        before = event.data["changes"] if event.data["action"] == "update" else {}
+        if device is None or self._entry.entry_id in (
+            device.config_entry_id,
+            before.get("config_entry_id"),
+        ):
             self._schedule_count()
 
     @property
