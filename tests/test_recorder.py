@@ -244,6 +244,27 @@ async def test_names_of_offline_hubs_are_not_recorded(
     assert "hubs" not in state.attributes
 
 
+async def test_time_of_last_delivery_is_not_recorded(hass: HomeAssistant, home: Home) -> None:
+    home.enable_instant_updates_sensor()
+    await home.set_external_url()
+    entry = await home.link_account()
+    home.simulator.hub("Boardroom").plug(2)
+    await home.wait_for_deliveries()
+    registry = er.async_get(hass)
+    unique_id = f"{entry.unique_id}_instant_updates"
+    entity_id = registry.async_get_entity_id("sensor", "ochno", unique_id) or ""
+    state = hass.states.get(entity_id)
+    assert state is not None
+    assert state.attributes["last_delivery"] is not None
+    await async_wait_recording_done(hass)
+    recorded = await get_instance(hass).async_add_executor_job(
+        partial(get_significant_states, hass, dt_util.start_of_local_day(), entity_ids=[entity_id])
+    )
+    attributes = [state.attributes for state in recorded[entity_id] if isinstance(state, State)]
+    assert attributes
+    assert not [names for names in attributes if "last_delivery" in names]
+
+
 async def test_documented_card_and_time_in_use_show_hours_of_each_day(
     hass: HomeAssistant, home: Home, hass_ws_client: WebSocketGenerator
 ) -> None:

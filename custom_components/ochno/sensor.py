@@ -41,6 +41,7 @@ PARALLEL_UPDATES = 0
 type AccountAttributes = Mapping[str, datetime | list[str] | None]
 
 _HUBS: Final = "hubs"
+_LAST_DELIVERY: Final = "last_delivery"
 # Every change of the state sends them to all open browsers.
 _MAX_HUB_NAMES: Final = 100
 
@@ -144,7 +145,7 @@ ACCOUNT_SENSORS: tuple[OchnoAccountSensorEntityDescription, ...] = (
         entity_category=EntityCategory.DIAGNOSTIC,
         entity_registry_enabled_default=False,
         value_fn=lambda data: data.push.state.value,
-        attributes_fn=lambda data: {"last_delivery": data.push.webhook.last_delivery},
+        attributes_fn=lambda data: {_LAST_DELIVERY: data.push.webhook.last_delivery},
     ),
 )
 
@@ -233,7 +234,7 @@ class OchnoActivePortSensor(OchnoActivePortEntity, SensorEntity):
 class OchnoAccountSensor(CoordinatorEntity[OchnoCoordinator], OchnoAccountEntity, SensorEntity):
     """Sensor of the account."""
 
-    _unrecorded_attributes = frozenset({_HUBS})
+    _unrecorded_attributes = frozenset({_HUBS, _LAST_DELIVERY})
     entity_description: OchnoAccountSensorEntityDescription
 
     def __init__(
