@@ -205,9 +205,19 @@ def repository(tmp_path: Path) -> Path:
 
 def run_git(repository: Path, command: str) -> None:
     """Run a git command in the repository."""
+    environment = git_environment() | {"GIT_COMMITTER_DATE": "2026-12-01T12:34:56+0100"}
     user = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
-    environment = os.environ | {"GIT_COMMITTER_DATE": "2026-12-01T12:34:56+0100"}
     subprocess.run(["git", *user, *command.split()], cwd=repository, env=environment, check=True)
+
+
+def git_environment() -> dict[str, str]:
+    """Return the environment without the variables of a git hook and the settings of the user.
+
+    In a hook, GIT_DIR would make the tests commit to the repository of this file. The settings can
+    require signatures, or add hooks to new repositories.
+    """
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    return environment | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 def commit_all(repository: Path) -> None:
@@ -221,7 +231,7 @@ def run_release(repository: Path, tag: str, **environment: str) -> subprocess.Co
     return subprocess.run(
         [str(repository / "scripts" / "release"), tag],
         cwd=repository.parent,
-        env=os.environ | environment,
+        env=git_environment() | environment,
         capture_output=True,
         text=True,
         check=False,
