@@ -1,14 +1,18 @@
-"""Tests of scripts/setup."""
+"""Tests of scripts/setup, and of how the commands stop the processes that they started."""
 
 import fcntl
 import os
 from pathlib import Path
 import shlex
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 
 import pytest
+
+from .live.environment import CommandError, Environment
 
 ROOT = Path(__file__).parents[1]
 # Records its first argument. `venv` creates the environment, and `pip` ends with a chosen status.
@@ -18,6 +22,20 @@ echo "$1" >>calls
 for venv; do :; done
 if [ "$1" = venv ]; then mkdir -p "$venv/bin" && cp python3.14 "$venv/bin/python"; fi
 if [ "$1" = pip ]; then exit "$(cat status)"; fi
+"""
+COMMAND = """\
+import asyncio, sys
+from pathlib import Path
+import aiohttp
+from tests.live.environment import Environment, run_command, say
+
+async def run():
+    environment = Environment(folder=Path(sys.argv[1]), port=1, simulator_port=int(sys.argv[2]))
+    async with aiohttp.ClientSession() as session, environment.run_simulator(session):
+        say("ready")
+        await asyncio.Event().wait()
+
+sys.exit(run_command("test", run()))
 """
 
 
@@ -116,3 +134,64 @@ def test_setup_with_unknown_name_lists_names(folder: Path) -> None:
         "setup: there is no requirements_nonsense.txt. Choose one of these names: bench test\n",
     )
     assert not (folder / ".venvs").exists()
+
+
+# Commands
+
+
+def free_port() -> int:
+    """Return a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_command_without_reader_stops_its_processes_after_signal(
+    socket_enabled: None, tmp_path: Path, number: signal.Signals
+) -> None:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, str(tmp_path), str(port)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process.stderr:
+        assert process.stdout.readline() == "ready\n"
+        # As when Ctrl-C also ends `tee`.
+        process.stdout.close()
+        process.send_signal(number)
+        assert process.stderr.read() == ""
+        assert process.wait() == 0
+    with socket.socket() as client:
+        assert client.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.parametrize(
+    ("port", "simulator_port", "message"),
+    [
+        (0, 8124, "0 is not a port. Choose one from 1 to 65534"),
+        (65535, 65536, "65536 is not a port. Choose one from 1 to 65534"),
+        (8123, 8123, "cannot use the same port"),
+    ],
+)
+def test_wrong_port_is_explained(
+    socket_enabled: None, tmp_path: Path, port: int, simulator_port: int, message: str
+) -> None:
+    environment = Environment(folder=tmp_path / "demo", port=port, simulator_port=simulator_port)
+    with pytest.raises(CommandError, match=message):
+        environment.prepare("")
+    assert not environment.folder.exists()
+
+
+def test_port_in_use_is_explained(socket_enabled: None, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        environment = Environment(folder=tmp_path / "demo", port=port, simulator_port=1)
+        with pytest.raises(CommandError, match=f"Port {port} is in use. Choose other ports"):
+            environment.prepare("")
+    assert not environment.folder.exists()

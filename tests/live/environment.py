@@ -5,7 +5,9 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+import errno
 import json
+import os
 from pathlib import Path
 import shutil
 import signal
@@ -45,20 +47,34 @@ class CommandError(Exception):
 
 def say(text: str) -> None:
     """Print a message immediately, also when the output is a file or a pipe."""
-    print(text, flush=True)
+    try:
+        print(text, flush=True)
+    except OSError:
+        # Nobody reads the output anymore: Ctrl-C also ends `tee`, and the terminal can be closed.
+        # The processes must stop in order nevertheless.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run_command(name: str, command: Coroutine[None, None, None]) -> int:
     """Run a command until it ends or is interrupted, and return its exit status."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        asyncio.run(command)
+        asyncio.run(_run_until_signal(command))
     except CommandError as err:
         say(f"{name}: {err}")
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt, asyncio.CancelledError:
         return 0
     return 0
+
+
+async def _run_until_signal(command: Coroutine[None, None, None]) -> None:
+    """Run a command, and cancel it at Ctrl-C, or when its terminal is closed."""
+    task = asyncio.ensure_future(command)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # `nohup` ignores SIGHUP.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    await task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +134,11 @@ class Environment:
 
         `configuration` is added to configuration.yaml.
         """
+        if self.port == self.simulator_port:
+            raise CommandError(
+                "Home Assistant and the simulator cannot use the same port. Choose another one "
+                "with --simulator-port."
+            )
         for port in (self.port, self.simulator_port):
             _check_port_is_free(port)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -174,11 +195,17 @@ class Environment:
 
 
 def _check_port_is_free(port: int) -> None:
+    if not 0 < port < 65536:
+        raise CommandError(f"{port} is not a port. Choose one from 1 to 65534 with --port.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as err:
+            if err.errno != errno.EADDRINUSE:
+                raise CommandError(
+                    f"Port {port} cannot be used: {err.strerror}. Choose other ports with --port."
+                ) from err
             raise CommandError(
                 f"Port {port} is in use. Choose other ports with --port, or stop the program "
                 "that uses this port."
@@ -211,7 +238,11 @@ async def _run_module(
                 async with asyncio.timeout(30):
                     await process.wait()
             except TimeoutError:
-                process.kill()
+                pass
+            finally:
+                # It is too slow, or the user pressed Ctrl-C again.
+                if process.returncode is None:
+                    process.kill()
 
 
 async def _wait_until_ready(
