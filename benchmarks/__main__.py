@@ -28,6 +28,8 @@ def main() -> int:
     for benchmark in (push, cost, crash):
         Environment.add_arguments(benchmark)
     arguments = parser.parse_args()
+    if arguments.benchmark == "crash" and arguments.kills < 1:
+        crash.error("--kills must be at least 1")
     environment = Environment.from_arguments(arguments)
     match arguments.benchmark:
         case "push":

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import json
 import statistics
 
-from tests.live.environment import ROOT, Environment, say
+from tests.live.environment import ROOT, CommandError, Environment, say
 
 from .measured_home import MeasuredHome
 
@@ -196,10 +196,17 @@ class Homes:
                 simulator_port=port + 1,
             )
             self._homes[pattern, hubs] = MeasuredHome(environment, pattern, hubs)
-        async with asyncio.TaskGroup() as group:
-            for key in missing:
-                self._stack.push_async_callback(self._homes[key].stop)
-                group.create_task(self._homes[key].start())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for key in missing:
+                    self._stack.push_async_callback(self._homes[key].stop)
+                    group.create_task(self._homes[key].start())
+        except* CommandError as errors:
+            # Such as two ports in use. One sentence tells the user enough.
+            error = errors.exceptions[0]
+        else:
+            return
+        raise error
 
     async def measure(self, probe: Probe, changed: int) -> float:
         """Change hubs, run an action and return its result."""

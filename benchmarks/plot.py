@@ -5,6 +5,7 @@ It runs in a virtual environment that has only matplotlib.
 
 import json
 from pathlib import Path
+import sys
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
@@ -16,7 +17,10 @@ STYLES = {"ours": "o-", "stock": "s--"}
 
 def main() -> None:
     """Draw the CPU time of a poll by number of hubs and by number of changed hubs."""
-    results = json.loads((ROOT / ".demo" / "cost.json").read_text())
+    try:
+        results = json.loads((ROOT / ".demo" / "cost.json").read_text())
+    except FileNotFoundError:
+        sys.exit("plot: there are no results yet. Run `scripts/bench cost` without --quick first.")
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "ochno", "font.size": 9})
     figure, (by_hubs, by_changed) = plt.subplots(
         1, 2, figsize=(9, 3.6), sharey=True, layout="constrained"
