@@ -62,7 +62,7 @@ async def select(home: Home, option: str, hub: str = "Boardroom") -> None:
 async def wait_for_next_poll(home: Home) -> None:
     """Wait until a poll that has not started yet is done."""
     polls = home.count_requests(HUBS_PATH)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while home.count_requests(HUBS_PATH) == polls:
             await asyncio.sleep(0.01)
         requests = [request for request in home.simulator.requests if request.path == HUBS_PATH]
@@ -537,7 +537,7 @@ async def test_contradicted_command_applied_later_is_shown_after_one_more_reques
         hub.press(4)
         await command
     assert shown_port(home) == "4"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while shown_port(home) != "2":
             await asyncio.sleep(0.05)
 

@@ -73,8 +73,8 @@ async def client(socket_enabled: None) -> AsyncGenerator[ApiClient]:
 
 
 async def wait_until(condition: Callable[[], object]) -> None:
-    """Wait at most 3 seconds until the condition is true."""
-    async with asyncio.timeout(3):
+    """Wait at most 30 seconds until the condition is true."""
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -264,7 +264,7 @@ async def test_command_with_invalid_body_is_rejected(client: ApiClient) -> None:
 async def test_command_follows_command_mode(client: ApiClient) -> None:
     hub = client.simulator.hub("Boardroom")
     settings = client.simulator.settings
-    settings.command_delay, settings.late_delay = 0, 0.1
+    settings.command_delay, settings.late_delay = 0, 0.5
     settings.command_mode = "refuse"
     assert await client.put_state(hub, 2) == 409
     settings.command_mode = "lose"
@@ -273,7 +273,6 @@ async def test_command_follows_command_mode(client: ApiClient) -> None:
     assert hub.active == 1
     settings.command_mode = "late"
     assert await client.put_state(hub, 4) == 200
-    await asyncio.sleep(0.05)
     assert hub.active == 1
     await wait_until(lambda: hub.active == 4)
     assert await client.put_state(client.simulator.hub("Reception"), 1) == 409

@@ -150,10 +150,11 @@ async def test_hub_list_of_3000_hubs_is_fast(socket_enabled: None) -> None:
     async with Simulator(hubs=3000) as simulator, aiohttp.ClientSession() as session:
         client = ApiClient(simulator, session)
         await client.sign_in()
-        start = time.perf_counter()
+        # CPU time does not depend on other programs.
+        start = time.process_time()
         _, hubs = await client.request("GET", "/api/hubs/v1")
         assert len(hubs) == 3004
-        assert time.perf_counter() - start < 2
+        assert time.process_time() - start < 2
 
 
 async def test_command_line_starts_and_stops_simulator(socket_enabled: None) -> None:
