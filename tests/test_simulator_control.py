@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import sys
-import time
 
 import aiohttp
 import pytest
@@ -146,15 +145,12 @@ async def test_simulator_restarted_keeps_port_and_data(client: ApiClient) -> Non
     assert (await client.request("GET", "/api/hubs/v1"))[1][1]["data"]["state"]["active"] == 1
 
 
-async def test_hub_list_of_3000_hubs_is_fast(socket_enabled: None) -> None:
+async def test_hub_list_of_3000_hubs_has_all_hubs(socket_enabled: None) -> None:
     async with Simulator(hubs=3000) as simulator, aiohttp.ClientSession() as session:
         client = ApiClient(simulator, session)
         await client.sign_in()
-        # CPU time does not depend on other programs.
-        start = time.process_time()
         _, hubs = await client.request("GET", "/api/hubs/v1")
         assert len(hubs) == 3004
-        assert time.process_time() - start < 2
 
 
 async def test_command_line_starts_and_stops_simulator(socket_enabled: None) -> None:
