@@ -24,10 +24,14 @@ if [ "$1" = venv ]; then mkdir -p "$venv/bin" && cp python3.14 "$venv/bin/python
 if [ "$1" = pip ]; then exit "$(cat status)"; fi
 """
 COMMAND = """\
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 import aiohttp
 from tests.live.environment import Environment, run_command, say
+
+# If the tests run in the background, the process inherits that these are ignored.
+for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
 
 async def run():
     environment = Environment(folder=Path(sys.argv[1]), port=1, simulator_port=int(sys.argv[2]))
