@@ -64,6 +64,7 @@ async def entry(home: Home) -> ConfigEntry:
 @settings(
     max_examples=15,
     deadline=None,
+    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 async def test_random_commands_end_with_same_active_port_in_home_assistant_and_cloud(
