@@ -21,7 +21,7 @@ FETCH_DELAY: Final = 1
 _BURST: Final = 5
 _HUB_INTERVAL: Final = 10
 # If more hubs must be fetched, the hub list is fetched instead, at most once in these seconds.
-# After a list without states, each hub of the account would have to be fetched.
+# A list without states does not help, because each hub of the account must be fetched after it.
 _MAX_SINGLE_FETCHES: Final = 4
 _LIST_INTERVAL: Final = 15
 # Seconds until an unknown hub causes another list, and the number of unknown hubs remembered.

@@ -26,6 +26,15 @@ def digest(*hubs: str) -> list[tuple[str, str, str]]:
     return [("ochno_offline_digest", "Hubs offline", ", ".join(hubs))] if hubs else []
 
 
+async def list_boardroom(home: Home, hub: SimHub) -> None:
+    """Create a digest for two hubs, of which the boardroom's is offline, and let it list this."""
+    await create_digest(home, "Boardroom", FOCUS)
+    hub.online = False
+    await home.poll()
+    await home.advance_time(610)
+    await home.advance_time(3)
+
+
 async def test_digest_lists_hubs_offline_for_the_time_and_clears_itself(
     home: Home, hub: SimHub, hass_ws_client: WebSocketGenerator
 ) -> None:
@@ -70,11 +79,7 @@ async def test_digest_hub_back_before_the_time_creates_no_notification(
 async def test_digest_lists_offline_hubs_again_after_restart(
     home: Home, hub: SimHub, hass_ws_client: WebSocketGenerator
 ) -> None:
-    await create_digest(home, "Boardroom", FOCUS)
-    hub.online = False
-    await home.poll()
-    await home.advance_time(610)
-    await home.advance_time(3)
+    await list_boardroom(home, hub)
     assert await get_notifications(home, hass_ws_client) == digest("Boardroom")
     await restart(home)
     await home.advance_time(3)
@@ -103,11 +108,7 @@ async def test_digest_account_unreachable_at_start_lists_hub_when_it_is_known(
 async def test_digest_after_failed_poll_keeps_offline_hub_when_other_hub_comes_back(
     home: Home, hub: SimHub, hass_ws_client: WebSocketGenerator
 ) -> None:
-    await create_digest(home, "Boardroom", FOCUS)
-    hub.online = False
-    await home.poll()
-    await home.advance_time(610)
-    await home.advance_time(3)
+    await list_boardroom(home, hub)
     home.simulator.add_fault("GET", HUBS_PATH, Fault.status(503))
     await home.poll(2)
     for online in (False, True):
@@ -126,11 +127,7 @@ async def test_digest_after_failed_poll_keeps_offline_hub_when_other_hub_comes_b
 async def test_digest_without_listed_hubs_is_cleared_although_other_hub_just_went_offline(
     home: Home, hub: SimHub, hass_ws_client: WebSocketGenerator
 ) -> None:
-    await create_digest(home, "Boardroom", FOCUS)
-    hub.online = False
-    await home.poll()
-    await home.advance_time(610)
-    await home.advance_time(3)
+    await list_boardroom(home, hub)
     assert await get_notifications(home, hass_ws_client) == digest("Boardroom")
     home.simulator.hub(FOCUS).online = False
     await home.poll()
@@ -159,11 +156,7 @@ async def test_digest_removed_hub_is_no_longer_listed(
 async def test_digest_dismissed_notification_stays_dismissed_until_the_list_changes(
     home: Home, hub: SimHub, hass_ws_client: WebSocketGenerator
 ) -> None:
-    await create_digest(home, "Boardroom", FOCUS)
-    hub.online = False
-    await home.poll()
-    await home.advance_time(610)
-    await home.advance_time(3)
+    await list_boardroom(home, hub)
     persistent_notification.async_dismiss(home.hass, "ochno_offline_digest")
     for _ in range(3):
         await home.advance_time(610)

@@ -17,6 +17,21 @@ from .blueprint import (
 )
 
 
+async def leave_two_hubs_in_boardroom(home: Home, hub: SimHub) -> SimHub:
+    """Create the automation for two hubs with port 2 active and no laptop; return the second."""
+    focus = put_in_boardroom(home, FOCUS)
+    await create_blueprint_automation(
+        home,
+        "room_system_takes_over",
+        rooms=area_target_config(home, "Boardroom"),
+        free_for={"minutes": 5},
+        port="4",
+    )
+    for each_hub in (hub, focus):
+        await leave_port_2_active(home, each_hub)
+    return focus
+
+
 async def test_room_system_takes_over_after_last_laptop_left(home: Home, hub: SimHub) -> None:
     rename_entities(home)
     await create_blueprint_automation(
@@ -75,16 +90,7 @@ async def test_room_system_takes_over_room_with_two_hubs_switches_both_when_free
 async def test_room_system_takes_over_hub_that_rejects_command_does_not_stop_the_others(
     home: Home, hub: SimHub
 ) -> None:
-    focus = put_in_boardroom(home, FOCUS)
-    await create_blueprint_automation(
-        home,
-        "room_system_takes_over",
-        rooms=area_target_config(home, "Boardroom"),
-        free_for={"minutes": 5},
-        port="4",
-    )
-    for each_hub in (hub, focus):
-        await leave_port_2_active(home, each_hub)
+    focus = await leave_two_hubs_in_boardroom(home, hub)
     home.simulator.add_fault("PUT", f"{HUBS_PATH}/{hub.id}/state", Fault.status(409))
     await home.advance_time(300)
     assert [hub.active, focus.active] == [2, 4]
@@ -95,16 +101,7 @@ async def test_room_system_takes_over_laptop_plugged_in_during_the_run_keeps_its
 ) -> None:
     await home.set_external_url()
     await home.poll()
-    focus = put_in_boardroom(home, FOCUS)
-    await create_blueprint_automation(
-        home,
-        "room_system_takes_over",
-        rooms=area_target_config(home, "Boardroom"),
-        free_for={"minutes": 5},
-        port="4",
-    )
-    for each_hub in (hub, focus):
-        await leave_port_2_active(home, each_hub)
+    focus = await leave_two_hubs_in_boardroom(home, hub)
     await home.poll()
     home.simulator.add_fault("PUT", f"{HUBS_PATH}/*/state", Fault.delay(5))
     home.automations_wait = True
